@@ -12,6 +12,7 @@ mod thread;
 pub use error::Error;
 pub use fixed::{DeviceId, KeyId, TopicId};
 pub use log::LogId;
+pub use public_key::peer_verifying_key;
 pub use thread::{ThreadId, Variant};
 
 pub(crate) use public_key::verifying_key;

@@ -38,6 +38,12 @@ pub enum Error {
         /// Which id.
         what: &'static str,
     },
+    /// A key of another kind, or no key at all.
+    #[error("{what} is not an ed25519 key")]
+    NotEd25519Key {
+        /// Which key.
+        what: &'static str,
+    },
     /// 32 bytes that are no canonical encoding of a point, or of a point of low order, under which anybody can sign.
     #[error("{what} is not a valid ed25519 public key")]
     PublicKey {

@@ -21,7 +21,7 @@ impl LogId {
     pub const BYTES: usize = 38;
     /// What the peer-id form of every ed25519 key begins with: identity multihash, 36 bytes, protobuf with key type 1
     /// and 32 bytes of key.
-    const PREFIX: [u8; 6] = [0x00, 0x24, 0x08, 0x01, 0x12, 0x20];
+    pub(super) const PREFIX: [u8; 6] = [0x00, 0x24, 0x08, 0x01, 0x12, 0x20];
 
     /// Reads the peer-id form, 38 bytes.
     ///

@@ -1,6 +1,19 @@
 use ed25519_dalek::VerifyingKey;
+use libp2p_identity::PeerId;
 
-use super::Error;
+use super::{Error, LogId};
+
+/// The key of a peer, read from its id: peer ids of ed25519 keys contain the key.
+///
+/// # Errors
+///
+/// If the id is that of another kind of key, or the key is not valid.
+pub fn peer_verifying_key(peer: &PeerId) -> Result<VerifyingKey, Error> {
+    const WHAT: &str = "peer id";
+    let bytes = peer.to_bytes();
+    let key = bytes.strip_prefix(&LogId::PREFIX).and_then(|key| key.try_into().ok());
+    verifying_key(WHAT, key.ok_or(Error::NotEd25519 { what: WHAT })?)
+}
 
 /// The key that `bytes` are: canonical, on the curve and not of low order.
 ///
@@ -58,6 +71,15 @@ mod tests {
             refused += 1;
         }
         assert!(refused > 0, "some y below 19 is on the curve");
+    }
+
+    #[test]
+    fn a_peers_key_is_read_from_its_id() {
+        let key = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+        let peer = PeerId::from(LogId::from(&key));
+        assert_eq!(peer_verifying_key(&peer), Ok(key.verifying_key()));
+        let hashed: PeerId = "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N".parse().unwrap();
+        assert_eq!(peer_verifying_key(&hashed), Err(Error::NotEd25519 { what: "peer id" }));
     }
 
     #[test]
