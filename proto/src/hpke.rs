@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 
 use ::hpke::{
-    Deserializable, Kem as _, OpModeR, OpModeS, Serializable,
+    Deserializable, OpModeR, OpModeS, Serializable,
     aead::ChaCha20Poly1305,
     kdf::HkdfSha256,
     kem::X25519HkdfSha256,
@@ -133,6 +133,7 @@ impl TryCryptoRng for KeyMaterial {}
 
 #[cfg(test)]
 mod tests {
+    use ::hpke::Kem as _;
     use data_encoding::HEXLOWER;
 
     use super::*;
