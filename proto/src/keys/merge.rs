@@ -183,6 +183,8 @@ mod tests {
             assert_eq!(guest.log_keys(&id, &log(2)), None);
             assert_eq!(guest.admission(&id), epoch.admission());
         }
+        assert_eq!(guest.key_ids().collect::<BTreeSet<_>>(), owner.key_ids().collect());
+        assert_eq!(owner.key_ids().next(), owner.current().map(Epoch::key_id));
         assert_eq!(guest.access(), owner.access());
         assert!(guest.current().is_none() && guest.can_read());
         assert_eq!(guest.to_log_set(&[log(2)], Scope::Follow).unwrap_err(), Error::UnknownLog);

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -109,6 +109,13 @@ impl ThreadKeys {
     /// The keys of single logs that say more than the epochs do.
     pub fn single_log_keys(&self) -> impl ExactSizeIterator<Item = &LogGrant> {
         self.logs.values()
+    }
+
+    /// The names of all epochs of which any key is known, newest first; those of single logs, which have no order, last.
+    pub fn key_ids(&self) -> impl Iterator<Item = KeyId> {
+        let epochs = self.epochs.iter().rev().map(Epoch::key_id);
+        let single: BTreeSet<_> = self.logs.values().map(LogGrant::key_id).collect();
+        epochs.chain(single.into_iter().filter(|key_id| self.epoch(key_id).is_none()))
     }
 
     /// The epoch with this name.
