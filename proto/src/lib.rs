@@ -5,6 +5,7 @@
 //! repository specifies the formats to the byte.
 
 pub mod address;
+pub mod block;
 pub mod body;
 pub mod cbor;
 pub mod clock;

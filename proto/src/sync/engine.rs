@@ -1,0 +1,284 @@
+//! The engine's front: one input in, a list of effects out.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use ed25519_dalek::SigningKey;
+
+use super::{
+    commit::Pending,
+    effect::{AppendError, BatchId, Durability, Effect, InboundId, Lookup, Misbehaviour, Outcome, RequestId, Verdict, Write},
+    hot::{Memory, Thread},
+    ingest::{Pushed, Verification},
+    input::{Input, Now},
+    limits::MAX_PARKED,
+    serve::Asked,
+    session::Session,
+    timers::{Timer, Timers},
+    verify::{Job, Ticket},
+};
+use crate::{
+    PeerId,
+    id::{ThreadId, TopicId},
+    wire::{Refusal, Request, Response},
+};
+
+/// What an engine is told about its node.
+#[derive(Clone)]
+pub struct Config {
+    /// The node's peer id.
+    pub peer: PeerId,
+    /// The key behind it; signs envelopes.
+    pub node_key: SigningKey,
+}
+
+/// The state machine. Drive it as the module's documentation says.
+pub struct Engine {
+    world: World,
+    shared: Shared,
+}
+
+impl Engine {
+    /// An engine that knows no thread and no peer.
+    pub fn new(config: Config) -> Self {
+        Self { world: World::default(), shared: Shared::new(config) }
+    }
+
+    /// Takes one input; appends to `effects` what is to be done, in order.
+    pub fn handle(&mut self, input: Input, now: Now, effects: &mut Vec<Effect>) {
+        let mut context = Context { now, shared: &mut self.shared, effects };
+        self.world.take(input, &mut context);
+        // A thread that became hot in this step has inputs that waited for it.
+        while let Some(input) = context.shared.unparked.pop_front() {
+            self.world.take(input, &mut context);
+        }
+    }
+
+    /// When to feed [`Input::Tick`] at the latest.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.shared.timers.next()
+    }
+
+    pub(super) fn world(&self) -> &World {
+        &self.world
+    }
+
+    pub(super) fn world_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
+}
+
+/// Threads and peers.
+#[derive(Default)]
+pub(super) struct World {
+    pub(super) threads: BTreeMap<ThreadId, Thread>,
+    pub(super) topics: BTreeMap<TopicId, ThreadId>,
+    pub(super) sessions: BTreeMap<PeerId, Session>,
+}
+
+/// What all parts of the engine use.
+pub(super) struct Shared {
+    pub(super) config: Config,
+    pub(super) timers: Timers,
+    /// Batches that are not synced yet, oldest first.
+    pub(super) pending: VecDeque<Pending>,
+    /// How many of them, from the front, are known to be written.
+    pub(super) written: usize,
+    /// Requests to peers and to the store that wait for an answer.
+    pub(super) asked: BTreeMap<RequestId, Asked>,
+    pub(super) verifications: BTreeMap<Ticket, Verification>,
+    /// Pushes that were not answered yet.
+    pub(super) pushed: BTreeMap<InboundId, Pushed>,
+    pub(super) unparked: VecDeque<Input>,
+    /// Threads whose gossip topic is joined.
+    pub(super) subscribed: usize,
+    next: u64,
+}
+
+impl Shared {
+    fn new(config: Config) -> Self {
+        Self {
+            config,
+            timers: Timers::default(),
+            pending: VecDeque::new(),
+            written: 0,
+            asked: BTreeMap::new(),
+            verifications: BTreeMap::new(),
+            pushed: BTreeMap::new(),
+            unparked: VecDeque::new(),
+            subscribed: 0,
+            next: 0,
+        }
+    }
+
+    fn next(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+}
+
+/// One step's surroundings: the time, what all share, and where effects go.
+pub(super) struct Context<'a> {
+    pub(super) now: Now,
+    pub(super) shared: &'a mut Shared,
+    pub(super) effects: &'a mut Vec<Effect>,
+}
+
+impl Context<'_> {
+    pub(super) fn time(&self) -> Duration {
+        self.now.monotonic
+    }
+
+    pub(super) fn push(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    pub(super) fn after(&mut self, wait: Duration, timer: Timer) {
+        self.shared.timers.set(self.now.monotonic + wait, timer);
+    }
+
+    pub(super) fn ask(&mut self, peer: PeerId, body: Request, asked: Asked) -> RequestId {
+        let request = RequestId(self.shared.next());
+        self.shared.asked.insert(request, asked);
+        self.push(Effect::Send { peer, request, body });
+        request
+    }
+
+    pub(super) fn look_up(&mut self, thread: ThreadId, lookup: Lookup, asked: Asked) {
+        let request = RequestId(self.shared.next());
+        self.shared.asked.insert(request, asked);
+        self.push(Effect::Lookup { thread, lookup, request });
+    }
+
+    pub(super) fn verify(&mut self, job: Job, verification: Verification) {
+        let ticket = Ticket(self.shared.next());
+        self.shared.verifications.insert(ticket, verification);
+        self.push(Effect::Verify { ticket, job: Box::new(job) });
+    }
+
+    pub(super) fn persist(&mut self, durability: Durability, writes: Vec<Write>, pending: impl FnOnce(BatchId) -> Pending) {
+        let batch = BatchId(self.shared.next());
+        self.shared.pending.push_back(pending(batch));
+        self.push(Effect::Persist { batch, durability, writes });
+    }
+
+    pub(super) fn reply(&mut self, request: RequestId, result: Result<Outcome, AppendError>) {
+        self.push(Effect::Reply { request, result });
+    }
+
+    pub(super) fn refuse(&mut self, inbound: InboundId, refusal: Refusal) {
+        self.push(Effect::Respond { inbound, response: Response::Refusal(refusal) });
+    }
+
+    pub(super) fn penalize(&mut self, peer: PeerId, what: Misbehaviour) {
+        self.push(Effect::Penalize { peer, what });
+    }
+}
+
+impl World {
+    /// Handles an input, or parks it until its thread's logs are in memory.
+    fn take(&mut self, input: Input, context: &mut Context<'_>) {
+        let Some(thread) = self.needs(&input, context) else { return self.dispatch(input, context) };
+        let Some(thread) = self.threads.get_mut(&thread) else { return self.dispatch(input, context) };
+        thread.used = context.time();
+        match &mut thread.memory {
+            Memory::Hot(_) => self.dispatch(input, context),
+            Memory::Cold => {
+                context.push(Effect::Load { thread: thread.id.clone() });
+                thread.memory = Memory::Loading(vec![input]);
+            }
+            // Answers to own questions are few and must not get lost; what comes from outside has a bound.
+            Memory::Loading(parked) if parked.len() < MAX_PARKED || is_answer(&input) => parked.push(input),
+            Memory::Loading(_) => refuse(input, context),
+        }
+    }
+
+    /// The thread whose logs must be in memory for this input.
+    fn needs(&self, input: &Input, context: &Context<'_>) -> Option<ThreadId> {
+        match input {
+            Input::Append(append) => Some(append.thread.clone()),
+            Input::Store { thread, .. } | Input::Sync { thread, .. } => Some(thread.clone()),
+            Input::Gossip { topic, .. } => self.topics.get(topic).cloned(),
+            Input::Request { body, .. } => self.request_needs(body),
+            Input::Response { request, .. } | Input::Found { request, .. } => {
+                context.shared.asked.get(request).and_then(Asked::thread)
+            }
+            Input::Verified { ticket, .. } => context.shared.verifications.get(ticket).map(|job| job.thread.clone()),
+            Input::Known { .. }
+            | Input::Join { .. }
+            | Input::Leave { .. }
+            | Input::Loaded { .. }
+            | Input::Committed { .. }
+            | Input::CommitFailed { .. }
+            | Input::PeerConnected { .. }
+            | Input::PeerGone { .. }
+            | Input::Tick => None,
+        }
+    }
+
+    fn dispatch(&mut self, input: Input, context: &mut Context<'_>) {
+        match input {
+            Input::Known { thread, state, logs } => self.on_known(thread, state, &logs, context),
+            Input::Join { request, thread, state } => self.on_join(request, thread, state, context),
+            Input::Leave { request, thread } => self.on_leave(request, &thread, context),
+            Input::Loaded { thread, logs, writers } => self.on_loaded(&thread, logs, writers, context),
+            Input::Append(append) => self.on_append(*append, context),
+            Input::Store { request, thread, blocks } => self.on_store(request, &thread, blocks, context),
+            Input::Sync { request, thread } => self.on_sync(request, &thread, context),
+            Input::Committed { through, synced } => self.on_committed(through, synced, context),
+            Input::CommitFailed { from, error } => self.on_commit_failed(from, &error, context),
+            Input::Found { request, found } => self.on_found(request, found, context),
+            Input::Verified { ticket, result } => self.on_verified(ticket, result, context),
+            Input::PeerConnected { peer } => self.on_peer_connected(peer, context),
+            Input::PeerGone { peer } => self.on_peer_gone(&peer, context),
+            Input::Request { peer, inbound, body } => self.on_request(peer, inbound, body, context),
+            Input::Response { request, result } => self.on_response(request, result, context),
+            Input::Gossip { gossip, source, topic, data } => self.on_gossip(gossip, source, &topic, &data, context),
+            Input::Tick => self.on_tick(context),
+        }
+    }
+
+    fn on_tick(&mut self, context: &mut Context<'_>) {
+        let now = context.time();
+        while let Some(timer) = context.shared.timers.pop(now) {
+            match timer {
+                Timer::Compare(peer) => self.compare(&peer, context),
+                Timer::Announce(thread, log) => self.announce_due(&thread, &log, context),
+                Timer::Pull(thread, log) => self.pull_due(&thread, &log, context),
+                Timer::Blocks(thread) => self.fetch_blocks(&thread, context),
+                Timer::CountInert(thread, log) => self.count_due(&thread, &log, context),
+                Timer::Discover(thread) => self.discover(&thread, context),
+                Timer::Cool(thread) => self.cool(&thread, context),
+                Timer::EndSync(thread) => self.end_sync(&thread, context),
+            }
+        }
+    }
+}
+
+fn is_answer(input: &Input) -> bool {
+    matches!(input, Input::Response { .. } | Input::Found { .. } | Input::Verified { .. })
+}
+
+/// Answers an input for which there is no room.
+pub(super) fn refuse(input: Input, context: &mut Context<'_>) {
+    match input {
+        Input::Append(append) => context.reply(append.request, Err(AppendError::Busy)),
+        Input::Store { request, .. } | Input::Sync { request, .. } => context.reply(request, Err(AppendError::Busy)),
+        Input::Request { inbound, .. } => context.refuse(inbound, Refusal::Busy),
+        Input::Gossip { gossip, .. } => context.push(Effect::Judge { gossip, verdict: Verdict::Ignore }),
+        Input::Known { .. }
+        | Input::Join { .. }
+        | Input::Leave { .. }
+        | Input::Loaded { .. }
+        | Input::Committed { .. }
+        | Input::CommitFailed { .. }
+        | Input::Found { .. }
+        | Input::Verified { .. }
+        | Input::PeerConnected { .. }
+        | Input::PeerGone { .. }
+        | Input::Response { .. }
+        | Input::Tick => {}
+    }
+}

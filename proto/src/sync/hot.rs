@@ -1,0 +1,163 @@
+//! A thread in memory: always its keys and edge; its logs only while they are in use.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use cid::Cid;
+
+use super::{
+    effect::RequestId,
+    input::Input,
+    log::Log,
+    state::{LogState, ThreadState},
+};
+use crate::{
+    PeerId,
+    id::{LogId, ThreadId, TopicId},
+    keys::{AccessKey, EdgeEntry, EdgeFork},
+    wire::Digest,
+};
+
+/// A thread.
+#[derive(Debug)]
+pub(super) struct Thread {
+    pub(super) id: ThreadId,
+    pub(super) state: Arc<ThreadState>,
+    pub(super) memory: Memory,
+    /// Connected peers that have proven access, and we to them.
+    pub(super) peers: BTreeSet<PeerId>,
+    /// Whether its gossip topic is joined.
+    pub(super) subscribed: bool,
+    /// Last use; decides what cools and which topics are left.
+    pub(super) used: Duration,
+    /// How long to wait before peers are looked for again; nothing while there are some.
+    pub(super) discover_wait: Duration,
+    edge: Option<Digest>,
+}
+
+/// How much of a thread is in memory.
+#[derive(Debug)]
+pub(super) enum Memory {
+    /// Edge and keys only.
+    Cold,
+    /// Its logs are being read; these inputs wait for them.
+    Loading(Vec<Input>),
+    /// All of it.
+    Hot(Box<Hot>),
+}
+
+/// The logs of a thread in use.
+#[derive(Debug, Default)]
+pub(super) struct Hot {
+    pub(super) logs: BTreeMap<LogId, Log>,
+    /// Logs with records that no own event has cited yet.
+    pub(super) fresh: BTreeSet<LogId>,
+    pub(super) wants: Wants,
+    pub(super) sync: Option<SyncRun>,
+}
+
+/// Blocks that are missing.
+#[derive(Debug, Default)]
+pub(super) struct Wants {
+    /// In the order in which to ask; of a manifest with its log.
+    pub(super) queue: VecDeque<(Cid, Option<LogId>)>,
+    pub(super) in_flight: BTreeMap<RequestId, (PeerId, Vec<(Cid, Option<LogId>)>)>,
+    /// Who was asked in vain for which.
+    pub(super) vain: BTreeMap<Cid, BTreeSet<PeerId>>,
+    /// Requests whose blocks are being verified and committed.
+    pub(super) settling: usize,
+    /// The store is being asked for more.
+    pub(super) loading: bool,
+    /// The store has more than is here, or may have.
+    pub(super) more: bool,
+}
+
+impl Wants {
+    /// Nothing is on its way, so that the store's list is what is really missing.
+    pub(super) fn is_quiet(&self) -> bool {
+        !self.loading && self.in_flight.is_empty() && self.settling == 0
+    }
+}
+
+/// A caller waits until all peers were asked and all they had is here.
+#[derive(Debug)]
+pub(super) struct SyncRun {
+    pub(super) requests: Vec<RequestId>,
+    pub(super) waiting: BTreeSet<PeerId>,
+    pub(super) answered: usize,
+    pub(super) failed: usize,
+}
+
+impl Thread {
+    pub(super) fn new(id: ThreadId, state: Arc<ThreadState>, now: Duration) -> Self {
+        Self {
+            id,
+            state,
+            memory: Memory::Cold,
+            peers: BTreeSet::new(),
+            subscribed: false,
+            used: now,
+            discover_wait: super::limits::DISCOVER_INTERVAL,
+            edge: None,
+        }
+    }
+
+    pub(super) fn access(&self) -> &AccessKey {
+        self.state.keys.access()
+    }
+
+    pub(super) fn topic(&self) -> TopicId {
+        self.access().topic()
+    }
+
+    pub(super) fn hot(&mut self) -> Option<&mut Hot> {
+        match &mut self.memory {
+            Memory::Hot(hot) => Some(hot),
+            Memory::Cold | Memory::Loading(_) => None,
+        }
+    }
+
+    /// The edge over what is durable; from memory or as computed before the thread went cold.
+    pub(super) fn edge(&mut self) -> Digest {
+        if let Some(edge) = self.edge {
+            return edge;
+        }
+        let edge = match &self.memory {
+            Memory::Hot(hot) => self.access().edge(hot.logs.iter().filter_map(|(id, log)| {
+                entry(*id, &log.state, log.durable)
+            })),
+            Memory::Cold | Memory::Loading(_) => self.access().edge([]),
+        };
+        self.edge = Some(edge);
+        edge
+    }
+
+    /// Computes the edge from stored logs, without keeping them.
+    pub(super) fn set_edge(&mut self, logs: &[(LogId, LogState)]) {
+        let logs: BTreeMap<_, _> = logs.iter().map(|(id, state)| (*id, state)).collect();
+        let entries = logs.into_iter().filter_map(|(id, state)| entry(id, state, state.active_head()));
+        self.edge = Some(self.access().edge(entries));
+    }
+
+    /// To be called when anything changed that the edge covers.
+    pub(super) fn edge_changed(&mut self) {
+        self.edge = None;
+    }
+}
+
+/// What the edge says of a log: nothing while it has no durable record.
+fn entry(log: LogId, state: &LogState, durable: Option<super::state::Head>) -> Option<EdgeEntry> {
+    let fork = state.fork.map(|fork| EdgeFork { inert: fork.inert, hashes: fork.digest });
+    if durable.is_none() && fork.is_none() {
+        return None;
+    }
+    Some(EdgeEntry {
+        log,
+        counter: durable.map_or(0, |head| head.counter),
+        head: durable.map(|head| head.cid),
+        fork,
+    })
+}

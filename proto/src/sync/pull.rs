@@ -1,0 +1,352 @@
+//! Pulling: missing records of a log are asked for in ranges, several in flight, spread over all who have them.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use super::{
+    effect::{Misbehaviour, RequestId},
+    engine::{Context, World},
+    hot::Thread,
+    ingest::Origin,
+    limits::{
+        FIRST_RANGE_RECORDS, MAX_AHEAD_BYTES, MAX_PAGES_IN_FLIGHT, MAX_RANGE_RECORDS, PULL_PATIENCE,
+    },
+    log::Log,
+    serve::{Asked, Range},
+    timers::Timer,
+};
+use crate::{
+    PeerId,
+    id::{LogId, ThreadId},
+    record::VerifiedRecord,
+    wire::{self, Envelope, Request, limits::PAGE_BYTES},
+};
+
+/// What is under way for one log.
+#[derive(Debug, Default)]
+pub(super) struct Pull {
+    /// Pages that are being verified.
+    pub(super) verifying: usize,
+    in_flight: Vec<(RequestId, PeerId, Range)>,
+    /// Ranges that failed or came short, to be asked for again.
+    gaps: Vec<Range>,
+    /// Highest counter that was asked for.
+    asked: u64,
+    /// Verified records that wait for the ones before them, and who sent them.
+    ahead: BTreeMap<u64, (Arc<VerifiedRecord>, PeerId)>,
+    ahead_bytes: usize,
+    /// Bytes of a record, on average.
+    average: usize,
+    /// A timer is set.
+    waiting: bool,
+}
+
+impl Pull {
+    pub(super) fn is_busy(&self) -> bool {
+        !self.in_flight.is_empty() || self.verifying > 0
+    }
+
+    /// Learns how large records of this log are, so that a range is about a page.
+    pub(super) fn note_size(&mut self, record: &VerifiedRecord) {
+        let size = record.sealed().bytes.len();
+        self.average = if self.average == 0 { size } else { (self.average * 15 + size) / 16 };
+    }
+
+    pub(super) fn keep_ahead(&mut self, record: Arc<VerifiedRecord>, peer: PeerId, limit: usize) {
+        let size = record.sealed().bytes.len();
+        if self.ahead_bytes + size > limit || self.ahead.contains_key(&record.counter()) {
+            return;
+        }
+        self.ahead_bytes += size;
+        self.ahead.insert(record.counter(), (record, peer));
+    }
+
+    /// The waiting record after `counter`; older ones are dropped.
+    pub(super) fn next_ahead(&mut self, counter: u64) -> Option<(Arc<VerifiedRecord>, PeerId)> {
+        loop {
+            let entry = self.ahead.first_entry()?;
+            if *entry.key() > counter + 1 {
+                return None;
+            }
+            let (record, peer) = entry.remove();
+            self.ahead_bytes -= record.sealed().bytes.len();
+            if record.counter() == counter + 1 {
+                return Some((record, peer));
+            }
+        }
+    }
+
+    /// The next range to ask for, up to `target`.
+    fn next_range(&mut self, head: u64, target: u64) -> Option<Range> {
+        while let Some(gap) = self.gaps.pop() {
+            let gap = Range { after: gap.after.max(head), until: gap.until.min(target) };
+            if gap.after < gap.until {
+                return Some(gap);
+            }
+        }
+        let mut after = self.asked.max(head);
+        // What already waits here need not be asked for again.
+        while self.ahead.contains_key(&(after + 1)) {
+            after += 1;
+        }
+        if after >= target {
+            return None;
+        }
+        let records = match self.average {
+            0 => FIRST_RANGE_RECORDS,
+            average => ((PAGE_BYTES / average) as u64).clamp(1, MAX_RANGE_RECORDS),
+        };
+        let before_next = self.ahead.range(after + 1..).next().map_or(u64::MAX, |(counter, _)| counter - 1);
+        let until = after.saturating_add(records).min(target).min(before_next);
+        self.asked = until;
+        Some(Range { after, until })
+    }
+
+    fn give_back(&mut self, range: Range) {
+        self.gaps.push(range);
+        // The lowest last, since the last is taken first.
+        self.gaps.sort_unstable_by(|a, b| b.after.cmp(&a.after));
+    }
+}
+
+impl World {
+    /// Asks for what is missing of a log, as far as sources and limits permit.
+    pub(super) fn pull(&mut self, id: &ThreadId, log_id: &LogId, context: &mut Context<'_>) {
+        let now = context.time();
+        let Some(thread) = self.threads.get_mut(id) else { return };
+        let topic = thread.topic();
+        let Some(log) = thread.hot().and_then(|hot| hot.logs.get_mut(log_id)) else { return };
+        let limit = log.state.fork.map_or(u64::MAX, |fork| fork.counter - 1);
+        loop {
+            let head = log.state.counter();
+            let target = log.target().min(limit);
+            if log.pull.in_flight.is_empty() && log.pull.verifying == 0 {
+                // Nothing is under way: whatever was asked for and did not come counts as not asked.
+                log.pull.asked = head;
+            }
+            let pages = log.pull.in_flight.len() + log.pull.verifying;
+            if head >= target || pages >= MAX_PAGES_IN_FLIGHT || log.pull.ahead_bytes >= MAX_AHEAD_BYTES {
+                return;
+            }
+            let Some(range) = log.pull.next_range(head, target) else { return };
+            let Some(peer) = best_source(log, range.after, now) else {
+                log.pull.give_back(range);
+                return wait_for_source(log, id, log_id, context);
+            };
+            let has = log.sources.get(&peer).map_or(range.until, |source| source.counter);
+            let asked = Range { after: range.after, until: range.until.min(has) };
+            if asked.until < range.until {
+                log.pull.give_back(Range { after: asked.until, until: range.until });
+            }
+            let body = Request::Records { topic, log: *log_id, after: asked.after, until: asked.until };
+            let question = Asked::Records { peer, thread: id.clone(), log: *log_id, range: asked };
+            let request = context.ask(peer, body, question);
+            log.pull.in_flight.push((request, peer, asked));
+        }
+    }
+
+    pub(super) fn pull_due(&mut self, id: &ThreadId, log: &LogId, context: &mut Context<'_>) {
+        if let Some(log) = self.log_mut(id, log) {
+            log.pull.waiting = false;
+        }
+        self.pull(id, log, context);
+        self.sync_progress(id, context);
+    }
+
+    /// A page has come.
+    #[expect(clippy::too_many_arguments, reason = "the answer and the question, field by field")]
+    pub(super) fn on_records(
+        &mut self,
+        peer: PeerId,
+        id: &ThreadId,
+        log_id: &LogId,
+        request: RequestId,
+        range: Range,
+        envelope: Option<Box<Envelope>>,
+        context: &mut Context<'_>,
+    ) {
+        let now = context.time();
+        let Some(log) = self.log_mut(id, log_id) else { return };
+        log.pull.in_flight.retain(|(pending, ..)| *pending != request);
+        let Some(envelope) = envelope else {
+            // It announced more than it has.
+            if let Some(source) = log.sources.get_mut(&peer) {
+                source.counter = source.counter.min(range.after);
+                source.failed(now);
+            }
+            log.pull.give_back(range);
+            context.penalize(peer, Misbehaviour::FalseHeads);
+            self.pull(id, log_id, context);
+            return self.sync_progress(id, context);
+        };
+        let last = envelope.last_counter();
+        let fits = envelope.log == *log_id && envelope.counter == range.after + 1 && last <= range.until;
+        if !fits {
+            context.penalize(peer, Misbehaviour::WrongAnswer);
+            return self.page_useless(peer, id, log_id, range, context);
+        }
+        if last < range.until {
+            log.pull.give_back(Range { after: last, until: range.until });
+        }
+        let range = Range { after: range.after, until: last };
+        self.ingest(id, *envelope, Origin::Pull { peer, range }, context);
+        // The next page travels while this one is verified.
+        self.pull(id, log_id, context);
+    }
+
+    pub(super) fn on_page_failed(
+        &mut self,
+        peer: PeerId,
+        id: &ThreadId,
+        log_id: &LogId,
+        request: RequestId,
+        range: Range,
+        context: &mut Context<'_>,
+    ) {
+        if let Some(log) = self.log_mut(id, log_id) {
+            log.pull.in_flight.retain(|(pending, ..)| *pending != request);
+        }
+        self.page_useless(peer, id, log_id, range, context);
+        self.sync_progress(id, context);
+    }
+
+    /// A range has to be asked for again, from somebody else if possible.
+    pub(super) fn page_useless(
+        &mut self,
+        peer: PeerId,
+        id: &ThreadId,
+        log_id: &LogId,
+        range: Range,
+        context: &mut Context<'_>,
+    ) {
+        let now = context.time();
+        let Some(log) = self.log_mut(id, log_id) else { return };
+        if let Some(source) = log.sources.get_mut(&peer) {
+            source.failed(now);
+        }
+        log.pull.give_back(range);
+        self.pull(id, log_id, context);
+    }
+
+    /// A page of a peer's heads has come: note who has what, and pull.
+    pub(super) fn on_heads(
+        &mut self,
+        peer: PeerId,
+        id: &ThreadId,
+        heads: Vec<wire::Head>,
+        more: bool,
+        context: &mut Context<'_>,
+    ) {
+        let last = heads.last().map(|head| head.log);
+        for head in heads {
+            self.on_head(peer, id, &head, Duration::ZERO, context);
+        }
+        let topic = self.threads.get(id).map(Thread::topic);
+        if let (true, Some(after), Some(topic)) = (more, last, topic) {
+            let asked = Asked::Heads { peer, thread: id.clone() };
+            context.ask(peer, Request::Heads { topic, after: Some(after) }, asked);
+            return;
+        }
+        self.heads_done(&peer, id, true, context);
+    }
+
+    pub(super) fn heads_done(&mut self, peer: &PeerId, id: &ThreadId, answered: bool, context: &mut Context<'_>) {
+        if let Some(session) = self.sessions.get_mut(peer) {
+            session.heads_in_flight = session.heads_in_flight.saturating_sub(1);
+        }
+        if let Some(run) = self.threads.get_mut(id).and_then(Thread::hot).and_then(|hot| hot.sync.as_mut())
+            && run.waiting.remove(peer)
+        {
+            if answered {
+                run.answered += 1;
+            } else {
+                run.failed += 1;
+            }
+        }
+        self.ask_heads(peer, context);
+        self.sync_progress(id, context);
+    }
+
+    /// Heads were published. Returns whether any was news.
+    pub(super) fn on_announced(
+        &mut self,
+        peer: PeerId,
+        id: &ThreadId,
+        heads: &[wire::Head],
+        context: &mut Context<'_>,
+    ) -> bool {
+        let mut news = false;
+        for head in heads {
+            let Some(hot) = self.threads.get_mut(id).and_then(Thread::hot) else { return news };
+            let log = hot.logs.get(&head.log);
+            news |= log.is_none_or(|log| head.counter >= log.state.active_counter() || head.fork.is_some());
+            // The records themselves may be on their way by push: from there they come sooner than by asking.
+            let pushed = log.and_then(|log| log.pusher).is_some_and(|pusher| self.sessions.contains_key(&pusher));
+            let patience = if pushed { PULL_PATIENCE } else { Duration::ZERO };
+            self.on_head(peer, id, head, patience, context);
+        }
+        news
+    }
+
+    fn on_head(
+        &mut self,
+        peer: PeerId,
+        id: &ThreadId,
+        head: &wire::Head,
+        patience: Duration,
+        context: &mut Context<'_>,
+    ) {
+        let connected = self.sessions.contains_key(&peer);
+        let Some(hot) = self.threads.get_mut(id).and_then(Thread::hot) else { return };
+        if !hot.logs.contains_key(&head.log) && hot.logs.len() >= super::limits::MAX_LOGS {
+            return;
+        }
+        if !connected {
+            return;
+        }
+        let log = hot.logs.entry(head.log).or_default();
+        log.note_source(peer, head.counter);
+        let state = &log.state;
+        if let Some(cid) = head.cid
+            && head.counter <= state.active_counter()
+            && state.known_cid(head.counter) != Some(&cid)
+            && log.recent_cid(head.counter) != Some(&cid)
+        {
+            self.check_branch(peer, id, &head.log, super::state::Head { counter: head.counter, cid }, context);
+        }
+        if let Some(fork) = &head.fork {
+            self.on_fork_announced(peer, id, &head.log, fork, context);
+        }
+        let Some(log) = self.log_mut(id, &head.log) else { return };
+        if head.counter <= log.state.counter() {
+            return;
+        }
+        if patience.is_zero() {
+            self.pull(id, &head.log, context);
+        } else if !log.pull.waiting {
+            log.pull.waiting = true;
+            context.after(patience, Timer::Pull(id.clone(), head.log));
+        }
+    }
+}
+
+/// The source with the fewest pages in flight among those that have the record after `after` and did not fail just now.
+fn best_source(log: &Log, after: u64, now: Duration) -> Option<PeerId> {
+    let load = |peer: &PeerId| log.pull.in_flight.iter().filter(|(_, source, _)| source == peer).count();
+    log.sources
+        .iter()
+        .filter(|(_, source)| source.counter > after && source.not_before <= now)
+        .min_by_key(|(peer, source)| (load(peer), source.failures))
+        .map(|(peer, _)| *peer)
+}
+
+/// All who have the records failed just now: come back when the first may be asked again.
+fn wait_for_source(log: &mut Log, id: &ThreadId, log_id: &LogId, context: &mut Context<'_>) {
+    let now = context.time();
+    let soonest = log.sources.values().map(|source| source.not_before).filter(|at| *at > now).min();
+    if let Some(at) = soonest
+        && !log.pull.waiting
+    {
+        log.pull.waiting = true;
+        context.after(at - now, Timer::Pull(id.clone(), *log_id));
+    }
+}

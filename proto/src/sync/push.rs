@@ -1,0 +1,136 @@
+//! Pushing own records to connected peers: writers first, then followers, one push per peer in flight, all that is new in each.
+
+use super::{
+    engine::{Context, World},
+    input::Failure,
+    limits::{MAX_PUSH_BYTES, MAX_PUSHED_BLOCK_BYTES},
+    log::Log,
+    serve::Asked,
+};
+use crate::{
+    PeerId,
+    envelope::Run,
+    id::{LogId, ThreadId},
+    wire::{Ack, Envelope, Request, Role},
+};
+
+impl World {
+    /// A log of this node has new durable records.
+    pub(super) fn push_records(&mut self, id: &ThreadId, log: &LogId, context: &mut Context<'_>) {
+        let Some(thread) = self.threads.get(id) else { return };
+        let topic = thread.topic();
+        let mut peers: Vec<(Role, PeerId)> = Vec::with_capacity(thread.peers.len());
+        for peer in &thread.peers {
+            let Some(session) = self.sessions.get_mut(peer) else { continue };
+            session.push_due.insert((id.clone(), *log));
+            peers.push((session.proven.get(&topic).copied().unwrap_or(Role::Follower), *peer));
+        }
+        peers.sort_unstable_by(|a, b| b.cmp(a));
+        for (_, peer) in peers {
+            self.push_due(&peer, context);
+        }
+    }
+
+    /// Sends a peer what is due, unless a push to it is in flight.
+    fn push_due(&mut self, peer: &PeerId, context: &mut Context<'_>) {
+        loop {
+            let Some(session) = self.sessions.get_mut(peer) else { return };
+            if session.pushing {
+                return;
+            }
+            let Some(thread) = session.push_due.first().map(|(thread, _)| thread.clone()) else { return };
+            let due: Vec<LogId> =
+                session.push_due.iter().take_while(|(id, _)| *id == thread).map(|(_, log)| *log).collect();
+            session.push_due.retain(|(id, _)| *id != thread);
+            let envelopes = self.envelopes_for(peer, &thread, &due, context);
+            if envelopes.is_empty() {
+                continue;
+            }
+            let runs = envelopes.iter().map(|envelope| (thread.clone(), envelope.log)).collect();
+            if let Some(session) = self.sessions.get_mut(peer) {
+                session.pushing = true;
+            }
+            context.ask(*peer, Request::Push(envelopes), Asked::Push { peer: *peer, runs });
+        }
+    }
+
+    fn envelopes_for(
+        &mut self,
+        peer: &PeerId,
+        id: &ThreadId,
+        logs: &[LogId],
+        context: &Context<'_>,
+    ) -> Vec<Envelope> {
+        let Some(thread) = self.threads.get_mut(id) else { return Vec::new() };
+        let topic = thread.topic();
+        let Some(hot) = thread.hot() else { return Vec::new() };
+        let mut room = MAX_PUSH_BYTES;
+        let mut envelopes = Vec::new();
+        let key = &context.shared.config.node_key;
+        for log_id in logs {
+            let Some(log) = hot.logs.get_mut(log_id) else { continue };
+            let known = log.sources.get(peer).map_or(0, |source| source.counter);
+            let Some(run) = run_after(log, log_id, known, &mut room) else { continue };
+            let envelope = run.sign(topic, key);
+            // Taken as arrived until the answer says otherwise, so that nothing is sent twice.
+            log.note_source(*peer, envelope.last_counter());
+            envelopes.push(envelope);
+        }
+        envelopes
+    }
+
+    /// A peer says how far it has come, or nothing.
+    pub(super) fn on_acks(
+        &mut self,
+        peer: PeerId,
+        runs: &[(ThreadId, LogId)],
+        acks: Result<Vec<Ack>, Failure>,
+        context: &mut Context<'_>,
+    ) {
+        if let Some(session) = self.sessions.get_mut(&peer) {
+            session.pushing = false;
+        }
+        for (id, log_id) in runs {
+            let Some(thread) = self.threads.get_mut(id) else { continue };
+            let topic = thread.topic();
+            let Some(log) = thread.hot().and_then(|hot| hot.logs.get_mut(log_id)) else { continue };
+            let ack = acks.as_ref().ok().and_then(|acks| acks.iter().find(|ack| ack.topic == topic && ack.log == *log_id));
+            // Without an answer nothing is known of what the peer has; it will ask for itself.
+            let counter = ack.map_or(0, |ack| ack.counter.min(log.state.counter()));
+            let arrived = ack.is_some_and(|ack| !ack.busy);
+            if let Some(source) = log.sources.get_mut(&peer) {
+                source.counter = counter;
+            }
+            let behind = counter < log.durable_counter();
+            if arrived && behind && let Some(session) = self.sessions.get_mut(&peer) {
+                session.push_due.insert((id.clone(), *log_id));
+            }
+        }
+        if acks.is_ok() {
+            self.push_due(&peer, context);
+        }
+    }
+}
+
+/// The durable records after `known` under one key, with their small blocks, as far as memory and `room` (bytes) reach.
+pub(super) fn run_after(log: &Log, log_id: &LogId, known: u64, room: &mut usize) -> Option<Run> {
+    let mut records = log.recent_after(known)?.peekable();
+    let first = records.peek()?;
+    let (key_id, counter) = (first.sealed().key_id, first.counter());
+    let mut run = Run { log: *log_id, counter, key_id, records: Vec::new(), blocks: Vec::new() };
+    for record in records {
+        let size = record.sealed().bytes.len();
+        if record.sealed().key_id != key_id || size > *room {
+            break;
+        }
+        *room -= size;
+        for block in log.recent_blocks(record.counter()) {
+            if block.len() <= MAX_PUSHED_BLOCK_BYTES && block.len() <= *room {
+                *room -= block.len();
+                run.blocks.push(block.clone());
+            }
+        }
+        run.records.push(record.sealed().bytes.clone());
+    }
+    (!run.records.is_empty()).then_some(run)
+}

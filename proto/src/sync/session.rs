@@ -1,0 +1,232 @@
+//! One peer: what it has proven, and the steady comparison of edges with it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use super::{
+    effect::{Effect, InboundId, Misbehaviour},
+    engine::{Context, World},
+    input::Failure,
+    limits::{MAX_HEAD_REQUESTS, MAX_SESSIONS, SYNC_INTERVAL, SYNC_RETRY},
+    serve::Asked,
+    timers::Timer,
+};
+use crate::{
+    PeerId,
+    id::{LogId, ThreadId, TopicId},
+    keys::{AccessKey, Direction},
+    wire::{Node, Prefix, Proof, Request, Response, Role, limits::MAX_PROOFS},
+};
+
+/// A connected peer.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    /// Threads that both have proven to each other, with the role that the peer gives itself.
+    pub(super) proven: BTreeMap<TopicId, Role>,
+    /// A comparison of edges is under way; another one was asked for meanwhile.
+    pub(super) comparing: usize,
+    pub(super) compare_again: bool,
+    /// Threads whose heads are to be asked for, and how many requests for heads are in flight.
+    pub(super) heads_due: VecDeque<ThreadId>,
+    pub(super) heads_in_flight: usize,
+    /// Logs with records to push; a push is in flight.
+    pub(super) push_due: BTreeSet<(ThreadId, LogId)>,
+    pub(super) pushing: bool,
+    /// Inert records that were listed from this peer, by the digest it had then.
+    pub(super) inert_listed: BTreeMap<(ThreadId, LogId), [u8; 32]>,
+}
+
+impl Session {
+    pub(super) fn forget(&mut self, topic: &TopicId) {
+        self.proven.remove(topic);
+    }
+}
+
+impl World {
+    pub(super) fn on_peer_connected(&mut self, peer: PeerId, context: &mut Context<'_>) {
+        if self.sessions.len() >= MAX_SESSIONS || self.sessions.contains_key(&peer) {
+            return;
+        }
+        self.sessions.insert(peer, Session::default());
+        let topics: Vec<_> = self.topics.values().cloned().collect();
+        self.prove(&peer, &topics, context);
+        context.after(SYNC_INTERVAL, Timer::Compare(peer));
+    }
+
+    pub(super) fn on_peer_gone(&mut self, peer: &PeerId, context: &mut Context<'_>) {
+        let Some(session) = self.sessions.remove(peer) else { return };
+        for topic in session.proven.keys() {
+            let Some(id) = self.topics.get(topic).cloned() else { continue };
+            let Some(thread) = self.threads.get_mut(&id) else { continue };
+            thread.peers.remove(peer);
+            if thread.peers.is_empty() {
+                context.after(Duration::ZERO, Timer::Discover(id.clone()));
+            }
+            if let Some(hot) = thread.hot() {
+                hot.logs.values_mut().for_each(|log| {
+                    log.sources.remove(peer);
+                });
+                if let Some(run) = &mut hot.sync
+                    && run.waiting.remove(peer)
+                {
+                    run.failed += 1;
+                }
+            }
+            self.sync_progress(&id, context);
+        }
+    }
+
+    /// Shows a new or changed thread to everybody who is connected.
+    pub(super) fn prove_to_all(&mut self, thread: &ThreadId, context: &mut Context<'_>) {
+        let peers: Vec<_> = self.sessions.keys().copied().collect();
+        for peer in peers {
+            self.prove(&peer, std::slice::from_ref(thread), context);
+        }
+    }
+
+    fn prove(&mut self, peer: &PeerId, threads: &[ThreadId], context: &mut Context<'_>) {
+        let me = context.shared.config.peer;
+        let threads: Vec<_> = threads.iter().filter_map(|id| self.threads.get(id)).collect();
+        for page in threads.chunks(MAX_PROOFS) {
+            let proofs = page.iter().map(|thread| Proof {
+                topic: thread.topic(),
+                mac: thread.access().proof(&me, peer, Direction::Request),
+                role: thread.role(),
+            });
+            context.ask(*peer, Request::Proofs(proofs.collect()), Asked::Proofs { peer: *peer });
+        }
+    }
+
+    /// A peer shows proofs: answer in kind for those that are right, with silence for the others.
+    pub(super) fn on_proofs(
+        &mut self,
+        peer: PeerId,
+        inbound: InboundId,
+        proofs: Vec<Proof>,
+        context: &mut Context<'_>,
+    ) {
+        let me = context.shared.config.peer;
+        let mut answer = Vec::new();
+        for proof in proofs {
+            let thread = self.topics.get(&proof.topic).and_then(|id| self.threads.get(id));
+            // An unknown thread costs the same computation as a known one, and gets the same silence as a wrong proof.
+            let stranger = AccessKey::new([0; 32]);
+            let access = thread.map_or(&stranger, |thread| thread.access());
+            let right = access.verify_proof(&proof.mac, &peer, &me, Direction::Request);
+            let mac = access.proof(&peer, &me, Direction::Response);
+            let Some(thread) = thread else { continue };
+            if !right {
+                context.penalize(peer, Misbehaviour::WrongProof);
+                continue;
+            }
+            answer.push(Proof { topic: proof.topic, mac, role: thread.role() });
+            let id = thread.id.clone();
+            self.set_proven(peer, &id, proof.topic, proof.role, context);
+        }
+        context.push(Effect::Respond { inbound, response: Response::Proofs(answer) });
+    }
+
+    pub(super) fn on_proofs_answer(
+        &mut self,
+        peer: PeerId,
+        answer: Result<Vec<Proof>, Failure>,
+        context: &mut Context<'_>,
+    ) {
+        let Ok(proofs) = answer else { return };
+        let me = context.shared.config.peer;
+        let mut proven = false;
+        for proof in proofs {
+            let Some(thread) = self.topics.get(&proof.topic).and_then(|id| self.threads.get(id)) else { continue };
+            if !thread.access().verify_proof(&proof.mac, &me, &peer, Direction::Response) {
+                context.penalize(peer, Misbehaviour::WrongProof);
+                continue;
+            }
+            let id = thread.id.clone();
+            self.set_proven(peer, &id, proof.topic, proof.role, context);
+            proven = true;
+        }
+        if proven {
+            self.compare_now(&peer, context);
+        }
+    }
+
+    fn set_proven(&mut self, peer: PeerId, id: &ThreadId, topic: TopicId, role: Role, context: &mut Context<'_>) {
+        let Some(session) = self.sessions.get_mut(&peer) else { return };
+        let Some(thread) = self.threads.get_mut(id) else { return };
+        session.proven.insert(topic, role);
+        if !thread.peers.insert(peer) {
+            return;
+        }
+        let Some(hot) = thread.hot() else { return };
+        if let Some(run) = &mut hot.sync {
+            run.waiting.insert(peer);
+        }
+        self.check_heads(&peer, id, context);
+    }
+
+    /// The regular comparison with a peer, and the next one.
+    pub(super) fn compare(&mut self, peer: &PeerId, context: &mut Context<'_>) {
+        if !self.sessions.contains_key(peer) {
+            return;
+        }
+        self.compare_now(peer, context);
+        context.after(SYNC_INTERVAL, Timer::Compare(*peer));
+    }
+
+    /// Compares now, or right after the comparison that is under way: never two at once, never one forgotten.
+    fn compare_now(&mut self, peer: &PeerId, context: &mut Context<'_>) {
+        let Some(session) = self.sessions.get_mut(peer) else { return };
+        if session.proven.is_empty() {
+            return;
+        }
+        if session.comparing > 0 {
+            session.compare_again = true;
+            return;
+        }
+        session.comparing = 1;
+        let prefix = Prefix::root();
+        let digest = self.digest(peer, &prefix);
+        let body = Request::Edges(vec![Node { prefix, digest }]);
+        context.ask(*peer, body, Asked::Edges { peer: *peer });
+    }
+
+    /// One request of a comparison is answered or lost.
+    pub(super) fn compared(&mut self, peer: &PeerId, failed: bool, context: &mut Context<'_>) {
+        let Some(session) = self.sessions.get_mut(peer) else { return };
+        session.comparing = session.comparing.saturating_sub(1);
+        if session.comparing > 0 {
+            return;
+        }
+        if failed {
+            context.after(SYNC_RETRY, Timer::Compare(*peer));
+        } else if std::mem::take(&mut session.compare_again) {
+            self.compare_now(peer, context);
+        }
+    }
+
+    /// Asks a peer for the heads of a thread, a few threads at a time.
+    pub(super) fn check_heads(&mut self, peer: &PeerId, id: &ThreadId, context: &mut Context<'_>) {
+        let Some(session) = self.sessions.get_mut(peer) else { return };
+        if !session.heads_due.contains(id) {
+            session.heads_due.push_back(id.clone());
+        }
+        self.ask_heads(peer, context);
+    }
+
+    pub(super) fn ask_heads(&mut self, peer: &PeerId, context: &mut Context<'_>) {
+        let Some(session) = self.sessions.get_mut(peer) else { return };
+        while session.heads_in_flight < MAX_HEAD_REQUESTS {
+            let Some(id) = session.heads_due.pop_front() else { return };
+            let Some(thread) = self.threads.get(&id) else { continue };
+            let topic = thread.topic();
+            if !session.proven.contains_key(&topic) {
+                continue;
+            }
+            session.heads_in_flight += 1;
+            let asked = Asked::Heads { peer: *peer, thread: id };
+            context.ask(*peer, Request::Heads { topic, after: None }, asked);
+        }
+    }
+}
