@@ -1,0 +1,111 @@
+//! Typed reads of what a node keeps, and the one gate through which all writes go.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::{
+    kv::{self, Batch, Kv, rocks},
+    schema,
+};
+
+mod blocks;
+mod error;
+mod inert;
+mod numbers;
+mod records;
+mod settings;
+mod statistics;
+mod threads;
+
+pub use error::{Error, OpenError};
+pub use inert::{InertDigest, InertPage, InertRecord};
+pub use records::{Page, Place, Run};
+pub use statistics::{Statistics, ThreadStatistics};
+
+pub(crate) use numbers::Numbers;
+
+/// A node's store. Clones share it.
+///
+/// Reads may run on any OS thread and block on the disk; they see what was written, synced or not. Threads, logs, records and blocks are
+/// written by the one [`Committer`](crate::commit::Committer) only.
+#[derive(Clone)]
+pub struct Store(Arc<Shared>);
+
+pub(crate) struct Shared {
+    kv: Arc<dyn Kv>,
+    pub(crate) numbers: Numbers,
+    /// A sync has failed: nothing is written any more.
+    poisoned: AtomicBool,
+    /// A committer runs.
+    pub(crate) committing: AtomicBool,
+}
+
+impl Store {
+    /// Opens the RocksDB in `path`, or makes it.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] says what to do; a store of a newer schema is refused by name.
+    pub fn open(path: &Path, options: &rocks::Options) -> Result<Self, OpenError> {
+        Self::with_kv(Arc::new(rocks::Rocks::open(path, options)?))
+    }
+
+    /// Over any key-value store, which must not be written to by others.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`].
+    pub fn with_kv(kv: Arc<dyn Kv>) -> Result<Self, OpenError> {
+        schema::check_or_create(&*kv)?;
+        Ok(Self(Arc::new(Shared {
+            kv,
+            numbers: Numbers::default(),
+            poisoned: AtomicBool::new(false),
+            committing: AtomicBool::new(false),
+        })))
+    }
+
+    /// Whether a sync has failed, so that every write is refused until a restart. Reads go on.
+    pub fn is_poisoned(&self) -> bool {
+        self.0.poisoned.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
+    pub(crate) fn kv(&self) -> &dyn Kv {
+        &*self.0.kv
+    }
+}
+
+impl Shared {
+    pub(crate) fn kv(&self) -> &dyn Kv {
+        &*self.kv
+    }
+
+    /// All writes go through here, so that none follows a failed sync.
+    pub(crate) fn write(&self, batch: &Batch, sync: bool) -> Result<(), kv::Error> {
+        self.guarded(|| self.kv.write(batch, sync))
+    }
+
+    pub(crate) fn sync(&self) -> Result<(), kv::Error> {
+        self.guarded(|| self.kv.sync())
+    }
+
+    fn guarded(&self, act: impl FnOnce() -> Result<(), kv::Error>) -> Result<(), kv::Error> {
+        if self.poisoned.load(Ordering::Acquire) {
+            return Err(kv::Error::Poisoned);
+        }
+        let result = act();
+        if let Err(kv::Error::Sync(_)) = &result {
+            self.poisoned.store(true, Ordering::Release);
+        }
+        result
+    }
+}
