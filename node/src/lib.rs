@@ -1,1 +1,17 @@
-//! .
+//! The Spool node: the daemon, its local gRPC interface, and the command line.
+//!
+//! This crate is the only place where the network, the store and the engine meet. [`node::Node`] is the handle to a running node;
+//! [`api`] serves it on a local port, and [`cli`] is the program that users see.
+
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod model;
+pub mod node;
+pub mod repo;
+
+/// An error and its causes on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

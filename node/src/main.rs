@@ -1,1 +1,7 @@
-fn main(){}
+//! The program `spool`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    spool_node::cli::main()
+}

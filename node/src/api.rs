@@ -1,0 +1,21 @@
+//! The local gRPC interface `spool.v1`: [`Node`](crate::node::Node) on a socket.
+//!
+//! `proto/spool/v1/spool.proto` documents every call. The modules here translate and nothing else: what a request means is decided
+//! in the node, so that every interface to it means the same.
+
+mod append;
+mod entry;
+mod error;
+mod file;
+mod limits;
+pub mod pb;
+mod peer;
+mod request;
+mod server;
+mod service;
+mod steps;
+mod thread;
+
+pub use error::REASON;
+pub use limits::{MAX_BODY_BYTES, MAX_MESSAGE_BYTES, PIECE_BYTES};
+pub use server::{Error, Server};

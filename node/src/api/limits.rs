@@ -1,0 +1,34 @@
+//! Bounds of the interface.
+
+use std::time::Duration;
+
+/// Bytes of one message in either direction: a batch of events, or a piece of a file with room to spare.
+pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Bytes of a body that travels within an entry; larger ones are read in pieces.
+pub const MAX_BODY_BYTES: u64 = 1024 * 1024;
+
+/// Bytes of a piece of a file, as the commands send them: few enough to show progress, enough to make the frame's cost vanish.
+pub const PIECE_BYTES: usize = 256 * 1024;
+
+/// Events of one append stream that wait for their receipts: enough to fill group commits, few enough to lose nothing of note.
+pub(super) const APPENDS_IN_FLIGHT: usize = 512;
+
+/// Receipts in one message: what can gather while one fsync runs.
+pub(super) const RECEIPTS_PER_MESSAGE: usize = 256;
+
+/// Calls at once on one connection.
+pub(super) const STREAMS_PER_CONNECTION: u32 = 128;
+
+/// HTTP/2 flow control window of one call and of one connection, in bytes: four pieces, so that a file is not sent in lockstep.
+pub(super) const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+/// See [`STREAM_WINDOW_BYTES`].
+pub(super) const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// How long running calls may take to end once the node stops.
+pub(super) const DRAIN: Duration = Duration::from_secs(5);
+
+/// A sync that hears nothing for so long ends, unless its caller says.
+pub(super) const SYNC_TIMEOUT: Duration = Duration::from_secs(15);
+/// The longest that a caller may say.
+pub(super) const MAX_SYNC_TIMEOUT: Duration = Duration::from_secs(600);

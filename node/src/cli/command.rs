@@ -1,0 +1,141 @@
+//! All commands, and how the chosen one is run.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use tokio::runtime::Builder;
+
+use super::context::Context;
+use super::exit::{EXIT_CODES, Exit, Failure};
+use super::output::Output;
+use super::{append, config, daemon, id, init, log, object, peers, stat, sync, thread, verify};
+
+/// A peer-to-peer node for threads: encrypted logs of several writers, replicated by followers that cannot read them
+#[derive(Debug, Parser)]
+#[command(name = "spool", version, after_help = EXAMPLE, after_long_help = long_help(), propagate_version = true, max_term_width = 120)]
+struct Cli {
+    /// Where the repository is [default: ~/.spool]
+    #[arg(long, global = true, value_name = "DIR", env = "SPOOL_REPO", help_heading = "Global options")]
+    repo: Option<PathBuf>,
+    /// The daemon to talk to, or for `daemon` where to listen [default: what the daemon of the repository uses] [env: SPOOL_API]
+    #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Global options")]
+    api: Option<String>,
+    /// Print results as JSON
+    #[arg(long, global = true, help_heading = "Global options")]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLE: &str = "\
+Example:
+  spool init && spool daemon &
+  spool thread create notes
+  spool append notes 'buy milk'
+  spool log notes";
+
+fn long_help() -> String {
+    format!("{EXAMPLE}\n\n{EXIT_CODES}")
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Args),
+    Daemon(daemon::Args),
+    Id(id::Args),
+    #[command(subcommand)]
+    Thread(thread::Args),
+    Append(append::Args),
+    Log(log::Args),
+    Get(object::GetArgs),
+    Add(object::AddArgs),
+    Cat(object::CatArgs),
+    Sync(sync::Args),
+    Verify(verify::Args),
+    Peers(peers::Args),
+    Addr(peers::AddrArgs),
+    Keys(stat::KeysArgs),
+    Stat(stat::Args),
+    #[command(subcommand)]
+    Config(config::Args),
+    /// Print a script that completes commands in a shell
+    #[command(after_help = "Example:\n  spool completions bash > ~/.local/share/bash-completion/completions/spool")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Runs the command line of this process and returns its exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut failures = Output::new(cli.json);
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            failures.failure(&failure);
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let many_threads = matches!(cli.command, Command::Daemon(_));
+    let mut builder = if many_threads { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+    let runtime = builder.enable_all().build().map_err(|error| anyhow::Error::new(error).context("cannot start"))?;
+    let ended = runtime.block_on(dispatch(cli));
+    // Standard input may be in the middle of a read that never ends.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn dispatch(cli: Cli) -> Result<(), Failure> {
+    let mut context = Context { repo: cli.repo, api: cli.api, out: Output::new(cli.json) };
+    let ended = match cli.command {
+        // It ends cleanly on signals by itself.
+        Command::Daemon(args) => Box::pin(daemon::run(&mut context, args)).await,
+        command => {
+            let follows = matches!(&command, Command::Log(args) if args.follows());
+            tokio::select! {
+                ended = Box::pin(one(&mut context, command)) => ended,
+                _ = tokio::signal::ctrl_c() => match follows {
+                    true => Ok(()),
+                    false => Err(Failure::new(Exit::Interrupted, "interrupted", "interrupted")),
+                },
+            }
+        }
+    };
+    // Results that could not be written were not delivered, whatever else went well.
+    ended.and(context.out.flush())
+}
+
+async fn one(context: &mut Context, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Init(args) => init::run(context, args),
+        Command::Daemon(args) => daemon::run(context, args).await,
+        Command::Id(args) => id::run(context, args).await,
+        Command::Thread(args) => thread::run(context, args).await,
+        Command::Append(args) => append::run(context, args).await,
+        Command::Log(args) => log::run(context, args).await,
+        Command::Get(args) => object::get(context, args).await,
+        Command::Add(args) => object::add(context, args).await,
+        Command::Cat(args) => object::cat(context, args).await,
+        Command::Sync(args) => sync::run(context, args).await,
+        Command::Verify(args) => verify::run(context, args).await,
+        Command::Peers(args) => peers::run(context, args).await,
+        Command::Addr(args) => peers::addr(context, args).await,
+        Command::Keys(args) => stat::keys(context, args).await,
+        Command::Stat(args) => stat::run(context, args).await,
+        Command::Config(args) => config::run(context, args),
+        Command::Completions { shell } => completions(context, shell),
+    }
+}
+
+fn completions(context: &mut Context, shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "spool", &mut script);
+    context.out.bytes(&script)
+}

@@ -1,0 +1,179 @@
+//! `spool daemon`
+
+use std::io;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use super::context::{self, Context};
+use super::exit::{Exit, Failure};
+use super::settings::Settings;
+use crate::api::Server;
+use crate::config::{Config, LogFormat};
+use crate::model;
+use crate::node::Node;
+use crate::repo::{Init, Locked, Repo};
+
+/// Run the node
+///
+/// Prints its version, peer id and addresses, and `ready` once it answers. The log goes to standard error. SIGINT (Ctrl-C) and SIGTERM end it
+/// cleanly with exit code 0; a second signal ends it at once.
+///
+/// Settings come from flags, then the environment, then config.toml in the repository, then defaults: `spool config show`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  spool daemon
+  spool daemon --init --log info,spool_net=debug
+  SPOOL_LISTEN=/ip4/0.0.0.0/tcp/4106 spool daemon --api 127.0.0.1:6106 --repo ~/.spool-two")]
+pub(super) struct Args {
+    /// Make the repository first where there is none. Its recovery phrase is then only in the file `identity`: keep a copy elsewhere
+    #[arg(long)]
+    init: bool,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+pub(super) async fn run(context: &mut Context, args: Args) -> Result<(), Failure> {
+    let repo = open(context, args.init)?;
+    let config = context.settings(&args.settings)?.config;
+    start_log(&config)?;
+    for (path, mode) in repo.exposed() {
+        context
+            .out
+            .warn(format!("others on this machine can read {} (mode {mode:o}); run `chmod 600` on it", path.display()));
+    }
+    let repo = Arc::new(repo.lock()?);
+    let server = Server::bind(config.api).await?;
+    let mut signals = Signals::new()?;
+    let node = Node::start(repo.clone(), &config).await.map_err(failed_node)?;
+    let ended = serve(context, &config, &repo, &node, server, &mut signals).await;
+    tracing::info!("stopping");
+    tokio::select! {
+        () = node.stop() => ended,
+        () = signals.next() => Err(Failure::new(Exit::Failed, "interrupted", "ended by a second signal before everything was put away")),
+    }
+}
+
+fn open(context: &Context, init: bool) -> Result<Repo, Failure> {
+    match Repo::open(context.dir()?) {
+        Err(error) if init && context::is_missing(&error) => {
+            let (repo, _) = Repo::create(context.dir()?, &Init::default())?;
+            let file = repo.dir().join("identity");
+            context.out.warn(format!(
+                "made a new identity; its recovery phrase is in {}: keep a copy elsewhere",
+                file.display()
+            ));
+            Ok(repo)
+        }
+        opened => Ok(opened?),
+    }
+}
+
+/// Serves until a signal, or until the node or the API fails.
+async fn serve(
+    context: &mut Context,
+    config: &Config,
+    repo: &Locked,
+    node: &Node,
+    server: Server,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    let _api_file = repo.publish_api(server.address())?;
+    let address = server.address();
+    let stopping = CancellationToken::new();
+    // However this ends, running calls end with it.
+    let _stop = stopping.clone().drop_guard();
+    let mut serving = tokio::spawn(server.serve(node.clone(), config.name.clone(), stopping.clone()));
+    greet(context, node, &address.to_string()).await?;
+    tokio::select! {
+        () = signals.next() => {}
+        ended = node.stopped() => return ended.map_err(failed_node),
+        ended = &mut serving => {
+            return match ended {
+                Ok(Ok(())) => Err(Failure::new(Exit::Failed, "api", "the API ended by itself")),
+                Ok(Err(error)) => Err(error.into()),
+                Err(panic) => Err(anyhow::Error::new(panic).context("the API failed").into()),
+            };
+        }
+    }
+    stopping.cancel();
+    tokio::select! {
+        ended = serving => match ended {
+            Ok(ended) => Ok(ended?),
+            Err(panic) => Err(anyhow::Error::new(panic).context("the API failed").into()),
+        },
+        () = signals.next() => Err(Failure::new(Exit::Failed, "interrupted", "ended by a second signal while calls were running")),
+    }
+}
+
+async fn greet(context: &mut Context, node: &Node, api: &str) -> Result<(), Failure> {
+    let info = node.info();
+    let listen = node.addresses().await.map_err(failed_node)?.listen;
+    let out = &mut context.out;
+    if out.is_json() {
+        let listen: Vec<String> = listen.iter().map(ToString::to_string).collect();
+        out.json(&serde_json::json!({
+            "version": info.version, "peer_id": info.peer.to_string(), "listen": listen, "api": api, "ready": true,
+        }))?;
+    } else {
+        out.line(format!("spool {}", info.version))?;
+        let mut fields = vec![("peer id", info.peer.to_string())];
+        fields.extend(listen.iter().map(|address| ("listening", address.to_string())));
+        fields.push(("api", api.to_owned()));
+        out.fields(&fields)?;
+        out.line("ready")?;
+    }
+    out.flush()
+}
+
+fn start_log(config: &Config) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&config.log).map_err(|error| Failure::usage(format!("log filter: {error}")))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let started = match config.log_format {
+        LogFormat::Text => log.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+    started.map_err(|error| anyhow::Error::msg(error.to_string()).context("cannot start the log").into())
+}
+
+fn failed_node(error: model::Error) -> Failure {
+    tonic::Status::from(error).into()
+}
+
+/// SIGINT and SIGTERM, asked for before the node starts, so that none is lost.
+struct Signals {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> Result<Self, Failure> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listen =
+            |kind| signal(kind).map_err(|error| anyhow::Error::new(error).context("cannot listen for signals"));
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> Result<Self, Failure> {
+        Ok(Self {})
+    }
+
+    /// Waits for the next one.
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

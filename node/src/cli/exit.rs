@@ -1,0 +1,160 @@
+//! How a command ends: exit codes, and failures that know theirs.
+
+use std::io;
+
+use tonic::{Code, Status};
+
+use crate::{api, config, repo};
+
+/// Exit codes, documented in `spool --help` and in `docs/cli.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// Anything without a code of its own.
+    Failed = 1,
+    /// Wrong arguments, input or configuration.
+    Usage = 2,
+    /// No such thread, log, record, body or repository.
+    NotFound = 3,
+    /// No daemon answers.
+    Unreachable = 4,
+    /// Verification found a fault, or stored data is damaged.
+    Damaged = 5,
+    /// This node may not, or it is there already.
+    Refused = 6,
+    /// Not now: the node is busy, or no peer that has it is online.
+    Unavailable = 7,
+    /// Ctrl-C.
+    Interrupted = 130,
+}
+
+/// What `spool --help` says about exit codes.
+pub(super) const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    failed
+  2    wrong arguments, input or configuration
+  3    not found: thread, log, record, body, repository
+  4    no daemon answers
+  5    verification found a fault, or stored data is damaged
+  6    refused: no key for it, not supported for this thread, or it is there already
+  7    not now: busy, or no peer that has it is online; trying again can help
+  130  interrupted (with `log --follow`: 0)";
+
+/// Why a command failed, with its exit code and the stable name that `--json` shows.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) exit: Exit,
+    pub(super) reason: String,
+    pub(super) error: anyhow::Error,
+}
+
+impl Failure {
+    pub(super) fn new(exit: Exit, reason: &str, message: impl Into<String>) -> Self {
+        Self { exit, reason: reason.into(), error: anyhow::Error::msg(message.into()) }
+    }
+
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, "usage", message)
+    }
+
+    /// Whether standard output was closed under us, as `head` does: nothing is wrong and nobody listens.
+    pub(super) fn is_closed_pipe(&self) -> bool {
+        let io = self.error.chain().find_map(|cause| cause.downcast_ref::<ClosedPipe>());
+        io.is_some()
+    }
+}
+
+/// Standard output was closed by its reader.
+#[derive(Debug, thiserror::Error)]
+#[error("standard output was closed")]
+pub(super) struct ClosedPipe;
+
+/// A failure to write results.
+pub(super) fn output(error: io::Error) -> Failure {
+    let closed = error.kind() == io::ErrorKind::BrokenPipe;
+    let error =
+        if closed { ClosedPipe.into() } else { anyhow::Error::new(error).context("cannot write to standard output") };
+    Failure { exit: Exit::Failed, reason: "output".into(), error }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self { exit: Exit::Failed, reason: "failed".into(), error }
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        let reason = status.metadata().get(api::REASON).and_then(|reason| reason.to_str().ok()).map(String::from);
+        let exit = match status.code() {
+            // Without our trailer it is the connection that says so, not the node.
+            Code::Unavailable if reason.is_none() => Exit::Unreachable,
+            Code::InvalidArgument | Code::OutOfRange => Exit::Usage,
+            Code::NotFound => Exit::NotFound,
+            Code::DataLoss => Exit::Damaged,
+            Code::FailedPrecondition | Code::AlreadyExists | Code::PermissionDenied | Code::Unimplemented => {
+                Exit::Refused
+            }
+            Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => Exit::Unavailable,
+            Code::Ok | Code::Cancelled | Code::Unknown | Code::Aborted | Code::Internal | Code::Unauthenticated => {
+                Exit::Failed
+            }
+        };
+        let message = match exit {
+            Exit::Unreachable => format!("the connection to the daemon broke: {}", status.message()),
+            _ => status.message().to_owned(),
+        };
+        let reason =
+            reason.unwrap_or_else(|| if exit == Exit::Unreachable { "unreachable-daemon" } else { "failed" }.into());
+        Self { exit, reason, error: anyhow::Error::msg(message) }
+    }
+}
+
+impl From<repo::Error> for Failure {
+    fn from(error: repo::Error) -> Self {
+        let (exit, reason) = match &error {
+            repo::Error::Missing(_) => (Exit::NotFound, "no-repository"),
+            repo::Error::Exists(_) => (Exit::Refused, "repository-exists"),
+            repo::Error::Version { .. } => (Exit::Refused, "newer-repository"),
+            repo::Error::InUse { .. } => (Exit::Refused, "repository-in-use"),
+            repo::Error::Damaged { .. } => (Exit::Damaged, "damaged"),
+            repo::Error::Phrase(_) => (Exit::Usage, "invalid-phrase"),
+            repo::Error::Entropy(_) | repo::Error::Io { .. } => (Exit::Failed, "failed"),
+        };
+        Self { exit, reason: reason.into(), error: error.into() }
+    }
+}
+
+impl From<config::Error> for Failure {
+    fn from(error: config::Error) -> Self {
+        Self { exit: Exit::Usage, reason: "configuration".into(), error: error.into() }
+    }
+}
+
+impl From<api::Error> for Failure {
+    fn from(error: api::Error) -> Self {
+        Self { exit: Exit::Failed, reason: "api".into(), error: error.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Error;
+
+    #[test]
+    fn every_kind_of_failure_has_its_exit_code() {
+        let exit = |error: Error| Failure::from(Status::from(error)).exit;
+        assert_eq!(exit(Error::Invalid("no".into())), Exit::Usage);
+        assert_eq!(exit(Error::Busy("appends")), Exit::Unavailable);
+        assert_eq!(exit(Error::Stopping), Exit::Unavailable);
+        assert_eq!(exit(Error::Storage("full".into())), Exit::Failed);
+        assert_eq!(Failure::from(Status::unavailable("broken")).exit, Exit::Unreachable);
+    }
+
+    #[test]
+    fn a_closed_pipe_is_told_from_a_full_disk() {
+        assert!(output(io::ErrorKind::BrokenPipe.into()).is_closed_pipe());
+        assert!(!output(io::ErrorKind::StorageFull.into()).is_closed_pipe());
+    }
+}

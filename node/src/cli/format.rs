@@ -1,0 +1,143 @@
+//! Numbers, times and foreign text for people.
+
+use std::fmt::Write as _;
+
+/// RFC 3339 in UTC with milliseconds: `2026-11-21T00:04:15.123Z`.
+pub(super) fn rfc3339(unix_millis: u64) -> String {
+    let (days, millis) = (unix_millis / 86_400_000, unix_millis % 86_400_000);
+    let (year, month, day) = civil(days);
+    let (seconds, millis) = (millis / 1000, millis % 1000);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+}
+
+/// The same for a column of a table: without the `T` and the `Z`.
+pub(super) fn time(unix_millis: u64) -> String {
+    rfc3339(unix_millis).replace('T', " ").trim_end_matches('Z').to_owned()
+}
+
+/// Year, month and day of a number of days since 1970, in the Gregorian calendar.
+///
+/// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`, for days that are not negative.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
+/// `1.5 MiB`
+pub(super) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if count < 1024 {
+        return format!("{count} B");
+    }
+    let mut value = count as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// `1,707`
+pub(super) fn number(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 record`, `2 records`
+pub(super) fn plural(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", number(count), if count == 1 { "" } else { "s" })
+}
+
+/// `340 ms`, `2.5 s`, `3 min`, `7 h`, `12 d`
+pub(super) fn duration(millis: u64) -> String {
+    match millis {
+        0..1_000 => format!("{millis} ms"),
+        1_000..120_000 => format!("{:.1} s", millis as f64 / 1000.0),
+        120_000..7_200_000 => format!("{} min", millis / 60_000),
+        7_200_000..172_800_000 => format!("{} h", millis / 3_600_000),
+        _ => format!("{} d", millis / 86_400_000),
+    }
+}
+
+/// The end of an id, where ids differ: log and peer ids all begin alike.
+pub(super) fn short(id: &str) -> String {
+    let from = id.char_indices().rev().nth(7).map_or(0, |(at, _)| at);
+    id[from..].to_owned()
+}
+
+/// Text of others for a terminal: on one line, and nothing in it that a terminal obeys.
+pub(super) fn shown(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for char in text.chars() {
+        // Overrides of the writing direction can make a line read as something else.
+        if char.is_control()
+            || matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        {
+            write!(safe, "{}", char.escape_default()).expect("a String takes everything");
+        } else {
+            safe.push(char);
+        }
+    }
+    safe
+}
+
+/// At most `width` characters, with a mark where something is missing.
+pub(super) fn cut(text: &str, width: usize) -> String {
+    match text.char_indices().nth(width) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(rfc3339(951_782_400_000), "2000-02-29T00:00:00.000Z");
+        assert_eq!(rfc3339(1_517_966_773_840), "2018-02-07T01:26:13.840Z");
+        assert_eq!(rfc3339(4_107_542_399_999), "2100-02-28T23:59:59.999Z");
+        assert_eq!(rfc3339((1 << 48) - 1), "10889-08-02T05:31:50.655Z");
+        assert_eq!(time(1_517_966_773_840), "2018-02-07 01:26:13.840");
+    }
+
+    #[test]
+    fn sizes_and_counts_read_well() {
+        assert_eq!(
+            ["0 B", "1023 B", "1.0 KiB", "1.5 MiB"],
+            [0, 1023, 1024, 1_572_864].map(bytes).each_ref().map(String::as_str)
+        );
+        assert_eq!(
+            ["7", "999", "1,707", "1,234,567"],
+            [7, 999, 1707, 1_234_567].map(number).each_ref().map(String::as_str)
+        );
+        assert_eq!(["1 log", "0 logs"], [1, 0].map(|n| plural(n, "log")).each_ref().map(String::as_str));
+        assert_eq!(duration(u64::MAX), "213503982334 d");
+    }
+
+    #[test]
+    fn foreign_text_cannot_drive_the_terminal() {
+        assert_eq!(shown("a\u{1b}[2Jb\nc\u{202e}d é"), "a\\u{1b}[2Jb\\nc\\u{202e}d é");
+        assert_eq!(cut("abcdef", 4), "abc…");
+        assert_eq!(cut("abcd", 4), "abcd");
+        assert_eq!(short("12D3KooWabcdefgh"), "abcdefgh");
+        assert_eq!(short("né"), "né");
+    }
+}

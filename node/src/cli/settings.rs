@@ -1,0 +1,66 @@
+//! One flag for every setting.
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+
+use crate::config::{Key, Raw};
+
+/// The settings given on the command line, as written.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Settings(pub(super) Vec<(Key, Raw)>);
+
+impl Args for Settings {
+    fn augment_args(command: Command) -> Command {
+        Key::ALL.into_iter().filter(|key| is_flag(*key)).fold(command, |command, key| {
+            let arg = Arg::new(key.name())
+                .long(key.name())
+                .value_name(value_name(key))
+                .help(format!("{} [env: {}]", key.help().trim_end_matches('.'), key.variable()))
+                .help_heading("Settings")
+                .action(if is_list(key) { ArgAction::Append } else { ArgAction::Set });
+            command.arg(if is_list(key) { arg.value_delimiter(',') } else { arg })
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Settings {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = Key::ALL.into_iter().filter(|key| is_flag(*key)).filter_map(|key| {
+            let mut values = matches.get_many::<String>(key.name())?.cloned();
+            Some((key, if is_list(key) { Raw::List(values.collect()) } else { Raw::Text(values.next()?) }))
+        });
+        Ok(Self(given.collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// `--api` is a flag of every command, not of this group.
+fn is_flag(key: Key) -> bool {
+    key != Key::Api
+}
+
+fn is_list(key: Key) -> bool {
+    matches!(key, Key::Listen | Key::Announce | Key::Bootstrap)
+}
+
+fn value_name(key: Key) -> &'static str {
+    match key {
+        Key::Listen | Key::Announce | Key::Bootstrap => "ADDRESS",
+        Key::Mdns | Key::ApiAllowRemote => "true|false",
+        Key::MaxConnections | Key::MaxConnectionsPerPeer | Key::CacheMib => "NUMBER",
+        Key::Dht => "auto|client|server|off",
+        Key::Relay => "client|server|off",
+        Key::Durability => "sync|relaxed",
+        Key::LogFormat => "text|json",
+        Key::Log => "FILTER",
+        Key::Name => "NAME",
+        Key::Api => "HOST:PORT",
+    }
+}

@@ -1,0 +1,122 @@
+//! The names of all settings.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// One setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each is documented once, in its `help`")]
+pub enum Key {
+    Name,
+    Listen,
+    Announce,
+    Bootstrap,
+    Mdns,
+    Dht,
+    Relay,
+    MaxConnections,
+    MaxConnectionsPerPeer,
+    Api,
+    ApiAllowRemote,
+    Durability,
+    CacheMib,
+    Log,
+    LogFormat,
+}
+
+impl Key {
+    /// All settings, in the order in which they are shown.
+    pub const ALL: [Key; 15] = [
+        Self::Name,
+        Self::Listen,
+        Self::Announce,
+        Self::Bootstrap,
+        Self::Mdns,
+        Self::Dht,
+        Self::Relay,
+        Self::MaxConnections,
+        Self::MaxConnectionsPerPeer,
+        Self::Api,
+        Self::ApiAllowRemote,
+        Self::Durability,
+        Self::CacheMib,
+        Self::Log,
+        Self::LogFormat,
+    ];
+
+    /// The name in the file and, behind `--`, of the flag.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Listen => "listen",
+            Self::Announce => "announce",
+            Self::Bootstrap => "bootstrap",
+            Self::Mdns => "mdns",
+            Self::Dht => "dht",
+            Self::Relay => "relay",
+            Self::MaxConnections => "max-connections",
+            Self::MaxConnectionsPerPeer => "max-connections-per-peer",
+            Self::Api => "api",
+            Self::ApiAllowRemote => "api-allow-remote",
+            Self::Durability => "durability",
+            Self::CacheMib => "cache-mib",
+            Self::Log => "log",
+            Self::LogFormat => "log-format",
+        }
+    }
+
+    /// The environment variable.
+    pub fn variable(self) -> String {
+        format!("SPOOL_{}", self.name().to_ascii_uppercase().replace('-', "_"))
+    }
+
+    /// What it is for, as in the configuration that `spool init` writes.
+    pub fn help(self) -> &'static str {
+        match self {
+            Self::Name => "What this installation is called in `spool id`; nobody else sees it. At most 64 bytes.",
+            Self::Listen => {
+                "Addresses to listen on for other nodes. For IPv6 add \"/ip6/::/tcp/4006\" and \"/ip6/::/udp/4006/quic-v1\"."
+            }
+            Self::Announce => {
+                "Addresses to tell others in place of those that were found out, e.g. \"/dns4/spool.example.org/tcp/4006\"."
+            }
+            Self::Bootstrap => {
+                "Peers to dial at start, each with its peer id: \"/ip4/192.0.2.7/tcp/4006/p2p/12D3Koo...\"."
+            }
+            Self::Mdns => "Find other nodes on the local network.",
+            Self::Dht => {
+                "Part in the distributed hash table: \"auto\" (a client until reachable from outside), \"client\", \"server\" or \"off\"."
+            }
+            Self::Relay => "\"client\" (be reachable through relays), \"server\" (also relay for others) or \"off\".",
+            Self::MaxConnections => "Connections in all, 1 to 100000.",
+            Self::MaxConnectionsPerPeer => "Connections with one peer, 1 to 16.",
+            Self::Api => {
+                "Where the gRPC interface listens. Port 0 takes a free one; the commands find it through the repository."
+            }
+            Self::ApiAllowRemote => "Let the API listen on an address that is not loopback. It has no authentication.",
+            Self::Durability => {
+                "\"sync\": an append is answered after fsync. \"relaxed\": before; a power cut can take the last events."
+            }
+            Self::CacheMib => "Cache of the database in MiB, 8 to 65536.",
+            Self::Log => {
+                "What is logged: error, warn, info, debug, trace, or per module as in \"info,spool_net=debug\"."
+            }
+            Self::LogFormat => "\"text\" or \"json\" (one object a line).",
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Key {
+    type Err = super::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = Self::ALL.into_iter().find(|key| key.name() == text);
+        known.ok_or_else(|| super::Error::UnknownKey { key: text.chars().take(64).collect() })
+    }
+}

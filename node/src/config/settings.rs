@@ -1,0 +1,193 @@
+//! The settings with their types, defaults and bounds.
+
+use std::net::SocketAddr;
+
+use spool_proto::Multiaddr;
+
+use super::{Key, Raw};
+use crate::model::Durability;
+
+/// Bytes of an installation's name.
+pub(crate) const MAX_NAME_BYTES: usize = 64;
+/// Bytes of a log filter.
+const MAX_FILTER_BYTES: usize = 1024;
+
+/// What a node runs with. Every value is within its bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// What this installation is called.
+    pub name: Option<String>,
+    /// Where to listen for other nodes.
+    pub listen: Vec<Multiaddr>,
+    /// What to tell others instead of what was found out.
+    pub announce: Vec<Multiaddr>,
+    /// Peers to dial at start; each ends in `/p2p/<peer>`.
+    pub bootstrap: Vec<Multiaddr>,
+    /// Whether to find nodes on the local network.
+    pub mdns: bool,
+    /// Part in the distributed hash table.
+    pub dht: Dht,
+    /// Part in relaying.
+    pub relay: Relay,
+    /// Connections in all.
+    pub max_connections: u32,
+    /// Connections with one peer.
+    pub max_connections_per_peer: u32,
+    /// Where the API listens.
+    pub api: SocketAddr,
+    /// Whether that may be an address that is not loopback.
+    pub api_allow_remote: bool,
+    /// When an append is answered, unless its caller says.
+    pub durability: Durability,
+    /// Cache of the database in MiB.
+    pub cache_mib: u32,
+    /// Log filter.
+    pub log: String,
+    /// Log format.
+    pub log_format: LogFormat,
+}
+
+/// Part in the distributed hash table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dht {
+    /// A client until this node is known to be reachable from outside.
+    Auto,
+    /// Asks, and does not answer.
+    Client,
+    /// Asks and answers.
+    Server,
+    /// None.
+    Off,
+}
+
+/// Part in relaying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relay {
+    /// None.
+    Off,
+    /// Is reachable through relays of others.
+    Client,
+    /// Relays for others as well.
+    Server,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+const DHT: [(&str, Dht); 4] =
+    [("auto", Dht::Auto), ("client", Dht::Client), ("server", Dht::Server), ("off", Dht::Off)];
+const RELAY: [(&str, Relay); 3] = [("off", Relay::Off), ("client", Relay::Client), ("server", Relay::Server)];
+const DURABILITY: [(&str, Durability); 2] = [("sync", Durability::Sync), ("relaxed", Durability::Relaxed)];
+const LOG_FORMAT: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+impl Default for Config {
+    fn default() -> Self {
+        let address = |text: &str| text.parse().expect("a literal address");
+        Self {
+            name: None,
+            listen: vec![address("/ip4/0.0.0.0/tcp/4006"), address("/ip4/0.0.0.0/udp/4006/quic-v1")],
+            announce: Vec::new(),
+            bootstrap: Vec::new(),
+            mdns: true,
+            dht: Dht::Auto,
+            relay: Relay::Client,
+            max_connections: 400,
+            max_connections_per_peer: 4,
+            api: SocketAddr::from(([127, 0, 0, 1], 6006)),
+            api_allow_remote: false,
+            durability: Durability::Sync,
+            cache_mib: 64,
+            log: "info".into(),
+            log_format: LogFormat::Text,
+        }
+    }
+}
+
+impl Config {
+    /// Sets one value, or says what it should have been.
+    pub(super) fn set(&mut self, key: Key, raw: Raw) -> Result<(), String> {
+        match key {
+            Key::Name => self.name = name(raw.text()?)?,
+            Key::Listen => self.listen = raw.addresses()?,
+            Key::Announce => self.announce = raw.addresses()?,
+            Key::Bootstrap => self.bootstrap = bootstrap(raw.addresses()?)?,
+            Key::Mdns => self.mdns = raw.boolean()?,
+            Key::Dht => self.dht = raw.choice(&DHT)?,
+            Key::Relay => self.relay = raw.choice(&RELAY)?,
+            Key::MaxConnections => self.max_connections = raw.integer(1, 100_000)?,
+            Key::MaxConnectionsPerPeer => self.max_connections_per_peer = raw.integer(1, 16)?,
+            Key::Api => self.api = raw.socket()?,
+            Key::ApiAllowRemote => self.api_allow_remote = raw.boolean()?,
+            Key::Durability => self.durability = raw.choice(&DURABILITY)?,
+            Key::CacheMib => self.cache_mib = raw.integer(8, 65_536)?,
+            Key::Log => self.log = filter(raw.text()?)?,
+            Key::LogFormat => self.log_format = raw.choice(&LOG_FORMAT)?,
+        }
+        Ok(())
+    }
+
+    /// The value of one setting as it would be written.
+    pub fn get(&self, key: Key) -> Raw {
+        match key {
+            Key::Name => Raw::Text(self.name.clone().unwrap_or_default()),
+            Key::Listen => Raw::list(&self.listen),
+            Key::Announce => Raw::list(&self.announce),
+            Key::Bootstrap => Raw::list(&self.bootstrap),
+            Key::Mdns => Raw::Boolean(self.mdns),
+            Key::Dht => word(&DHT, self.dht),
+            Key::Relay => word(&RELAY, self.relay),
+            Key::MaxConnections => Raw::Integer(self.max_connections.into()),
+            Key::MaxConnectionsPerPeer => Raw::Integer(self.max_connections_per_peer.into()),
+            Key::Api => Raw::Text(self.api.to_string()),
+            Key::ApiAllowRemote => Raw::Boolean(self.api_allow_remote),
+            Key::Durability => word(&DURABILITY, self.durability),
+            Key::CacheMib => Raw::Integer(self.cache_mib.into()),
+            Key::Log => Raw::Text(self.log.clone()),
+            Key::LogFormat => word(&LOG_FORMAT, self.log_format),
+        }
+    }
+}
+
+fn word<T: Copy + PartialEq>(choices: &[(&'static str, T)], value: T) -> Raw {
+    let found = choices.iter().find(|(_, choice)| *choice == value);
+    Raw::Text(found.map(|(name, _)| String::from(*name)).expect("every variant is among its choices"))
+}
+
+/// Empty means none, so that a layer can take back what a lower one set.
+fn name(text: String) -> Result<Option<String>, String> {
+    if text.len() > MAX_NAME_BYTES {
+        return Err(format!("it has {} bytes, at most {MAX_NAME_BYTES} are allowed", text.len()));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("it has control characters".into());
+    }
+    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+fn bootstrap(addresses: Vec<Multiaddr>) -> Result<Vec<Multiaddr>, String> {
+    let nameless = addresses.iter().find(|address| !ends_in_peer(address));
+    match nameless {
+        Some(address) => {
+            Err(format!("`{address}` lacks the peer id at its end: /p2p/12D3Koo..., see `spool id` of that node"))
+        }
+        None => Ok(addresses),
+    }
+}
+
+fn ends_in_peer(address: &Multiaddr) -> bool {
+    address.protocol_stack().last() == Some("p2p")
+}
+
+fn filter(text: String) -> Result<String, String> {
+    if text.len() > MAX_FILTER_BYTES {
+        return Err(format!("it has {} bytes, at most {MAX_FILTER_BYTES} are allowed", text.len()));
+    }
+    let parsed = tracing_subscriber::filter::EnvFilter::try_new(&text);
+    parsed.map(|_| text).map_err(|error| format!("expected a level or a filter like \"info,spool_net=debug\": {error}"))
+}

@@ -1,0 +1,75 @@
+//! Making a repository.
+
+use std::path::{Path, PathBuf};
+
+use spool_proto::{DeviceId, Identity};
+use zeroize::Zeroizing;
+
+use super::files::{self, Access};
+use super::open::LAYOUT;
+use super::{Error, Repo};
+use crate::config;
+
+/// What a new repository begins with.
+#[derive(Default)]
+pub struct Init {
+    /// What this installation is called.
+    pub name: Option<String>,
+    /// The phrase of an identity that exists already; `None` makes a new one.
+    pub recover: Option<Zeroizing<String>>,
+}
+
+impl Repo {
+    /// Makes a repository in `dir`, with a new node key and a new device id, and returns it with the identity's recovery phrase.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] if `dir` holds any file of a repository: nothing is overwritten, ever.
+    pub fn create(dir: impl Into<PathBuf>, init: &Init) -> Result<(Self, Zeroizing<String>), Error> {
+        let repo = Self::at(dir.into());
+        let identity = match &init.recover {
+            Some(phrase) => Identity::from_phrase(phrase).map_err(Error::Phrase)?,
+            None => Identity::from_seed(random()?),
+        };
+        let taken = ["version", "identity", "node.key", "device", "config.toml", "store"];
+        if taken.iter().any(|name| repo.path(name).symlink_metadata().is_ok()) {
+            return Err(Error::Exists(repo.dir().into()));
+        }
+        make_dir(repo.dir())?;
+        let phrase = identity.phrase();
+        let node_key = Zeroizing::new(random::<32>()?);
+        let node_key = Zeroizing::new(data_encoding::HEXLOWER.encode(&*node_key));
+        files::write(&repo.path("identity"), line(&phrase).as_bytes(), Access::Private)?;
+        files::write(&repo.path("node.key"), line(&node_key).as_bytes(), Access::Private)?;
+        files::write(&repo.path("device"), line(&new_device()?.to_string()).as_bytes(), Access::Shared)?;
+        files::write(&repo.config_path(), config::template(init.name.as_deref()).as_bytes(), Access::Shared)?;
+        // Last, because it is what makes the directory a repository: a crash before leaves something that is refused, not half of one.
+        files::write(&repo.path("version"), line(&LAYOUT.to_string()).as_bytes(), Access::Shared)?;
+        Ok((repo, phrase))
+    }
+}
+
+/// A fresh device id.
+pub(super) fn new_device() -> Result<DeviceId, Error> {
+    Ok(DeviceId::new(random()?))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(Error::Entropy)?;
+    Ok(bytes)
+}
+
+fn line(text: &str) -> Zeroizing<String> {
+    Zeroizing::new(format!("{text}\n"))
+}
+
+/// Makes the directory for its owner alone; one that is there and empty of ours is narrowed to that.
+fn make_dir(dir: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
+    #[cfg(unix)]
+    {
+        let mode = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o700);
+        std::fs::set_permissions(dir, mode).map_err(Error::io("make private", dir))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! What can be wrong with a repository.
+
+use std::path::PathBuf;
+
+/// Why a repository could not be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is none.
+    #[error("there is no Spool repository at {0}; `spool init` makes one")]
+    Missing(PathBuf),
+    /// There is one already, or something that could be one.
+    #[error(
+        "{0} is there already and nothing was changed; choose another place with --repo, or remove it if you are sure that nobody needs its identity"
+    )]
+    Exists(PathBuf),
+    /// Made by a later version.
+    #[error("the repository {path} has layout {found}, this version of spool knows up to {known}; use the newer spool")]
+    Version {
+        /// The repository.
+        path: PathBuf,
+        /// Its layout, as written, cut to 16 characters.
+        found: String,
+        /// The layout of this version.
+        known: u32,
+    },
+    /// Another process has it.
+    #[error("the repository {path} is in use by {}; stop it first", holder(*.pid))]
+    InUse {
+        /// The repository.
+        path: PathBuf,
+        /// The process, where the lock file tells.
+        pid: Option<u32>,
+    },
+    /// A file of it is not what it should be.
+    #[error("{path} is damaged: {message}; put it back from a backup")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong; never the content.
+        message: String,
+    },
+    /// The recovery phrase is not one.
+    #[error("this is not a recovery phrase")]
+    Phrase(#[source] spool_proto::identity::PhraseError),
+    /// The system has no randomness.
+    #[error("no randomness from the system")]
+    Entropy(#[source] getrandom::Error),
+    /// A file could not be read or written.
+    #[error("cannot {what} {path}")]
+    Io {
+        /// "read", "write", ...
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    pub(super) fn io(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { what, path, source }
+    }
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another process".into(), |pid| format!("process {pid}"))
+}

@@ -1,0 +1,127 @@
+//! Opening a repository and reading what is in it.
+
+use std::path::{Path, PathBuf};
+
+use libp2p_identity::Keypair;
+use spool_proto::{DeviceId, Identity};
+use zeroize::Zeroizing;
+
+use super::{Error, files};
+
+/// The layout that this version writes.
+pub(super) const LAYOUT: u32 = 1;
+
+/// A directory that is a repository of a layout that this version knows.
+#[derive(Debug, Clone)]
+pub struct Repo {
+    dir: PathBuf,
+}
+
+impl Repo {
+    /// `.spool` in the user's home.
+    pub fn default_dir() -> Option<PathBuf> {
+        std::env::home_dir().map(|home| home.join(".spool"))
+    }
+
+    /// Opens the repository in `dir`, which it does not lock.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where there is none, [`Error::Version`] where it is of a later version.
+    pub fn open(dir: impl Into<PathBuf>) -> Result<Self, Error> {
+        let repo = Self { dir: dir.into() };
+        let found = match files::read(&repo.path("version")) {
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::Missing(repo.dir));
+            }
+            read => read?,
+        };
+        if found.as_str() == LAYOUT.to_string() {
+            return Ok(repo);
+        }
+        let found = found.chars().take(16).collect();
+        Err(Error::Version { path: repo.dir, found, known: LAYOUT })
+    }
+
+    pub(super) fn at(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A file or directory in it.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// The configuration file.
+    pub fn config_path(&self) -> PathBuf {
+        self.path("config.toml")
+    }
+
+    /// Where the database is.
+    pub fn store_dir(&self) -> PathBuf {
+        self.path("store")
+    }
+
+    /// The owner's identity.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is damaged.
+    pub fn identity(&self) -> Result<Identity, Error> {
+        let path = self.path("identity");
+        let phrase = files::read(&path)?;
+        // The error of the phrase is not shown: it could quote a word.
+        Identity::from_phrase(&phrase).map_err(|_| Error::Damaged { path, message: "not a recovery phrase".into() })
+    }
+
+    /// The node's key pair.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is damaged.
+    pub fn node_key(&self) -> Result<Keypair, Error> {
+        let path = self.path("node.key");
+        let text = files::read(&path)?;
+        let damaged = || Error::Damaged { path: path.clone(), message: "not 32 bytes in hexadecimal".into() };
+        let mut seed = Zeroizing::new([0; 32]);
+        let exact = data_encoding::HEXLOWER.decode_len(text.len()).is_ok_and(|len| len == seed.len());
+        if !exact || data_encoding::HEXLOWER.decode_mut(text.as_bytes(), &mut *seed).is_err() {
+            return Err(damaged());
+        }
+        Keypair::ed25519_from_bytes(&mut *seed).map_err(|_| damaged())
+    }
+
+    /// The id of this installation.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is damaged.
+    pub fn device(&self) -> Result<DeviceId, Error> {
+        let path = self.path("device");
+        let text = files::read(&path)?;
+        text.parse().map_err(|_| Error::Damaged { path, message: "not a device id".into() })
+    }
+
+    /// Where the daemon of this repository said that its API is. It may have died since.
+    pub fn api(&self) -> Option<String> {
+        let text = files::read(&self.path("api")).ok()?;
+        Some(text.to_string()).filter(|text| !text.is_empty())
+    }
+
+    /// Files with secrets that others on this machine can read, with their mode.
+    pub fn exposed(&self) -> Vec<(PathBuf, u32)> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = |path: &PathBuf| std::fs::metadata(path).map(|data| data.permissions().mode() & 0o777);
+            let secrets = [self.path("identity"), self.path("node.key")].into_iter();
+            secrets
+                .filter_map(|path| mode(&path).ok().map(|mode| (path, mode)))
+                .filter(|(_, mode)| mode & 0o077 != 0)
+                .collect()
+        }
+        #[cfg(not(unix))]
+        Vec::new()
+    }
+}
