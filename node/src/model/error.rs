@@ -45,16 +45,12 @@ pub enum Error {
     #[error("{} threads are refused until access control is enforced; use a raw thread, where whoever can read may write", variant_name(*.0))]
     VariantRefused(Variant),
     /// The own log can take no append: it was forked or retired.
-    #[error(
-        "this node's log {log} in thread {thread} takes no more appends: {why}; `spool id --new-device` opens a new log"
-    )]
+    #[error("this node's log in thread {thread} takes no more appends: {why}; `spool id --new-device` opens a new log")]
     LogClosed {
         /// The thread.
         thread: ThreadId,
-        /// The own log.
-        log: LogId,
-        /// "it was forked" or "it was retired".
-        why: &'static str,
+        /// What happened to it, such as "it was retired".
+        why: String,
     },
     /// The caller's input does not make sense; the message is complete.
     #[error("{0}")]

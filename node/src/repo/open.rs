@@ -77,11 +77,11 @@ impl Repo {
         Identity::from_phrase(&phrase).map_err(|_| Error::Damaged { path, message: "not a recovery phrase".into() })
     }
 
-    /// The node's key pair.
+    /// The seed of the node's key pair.
     ///
     /// # Errors
     /// If the file cannot be read or is damaged.
-    pub fn node_key(&self) -> Result<Keypair, Error> {
+    pub fn node_seed(&self) -> Result<Zeroizing<[u8; 32]>, Error> {
         let path = self.path("node.key");
         let text = files::read(&path)?;
         let damaged = || Error::Damaged { path: path.clone(), message: "not 32 bytes in hexadecimal".into() };
@@ -90,7 +90,16 @@ impl Repo {
         if !exact || data_encoding::HEXLOWER.decode_mut(text.as_bytes(), &mut *seed).is_err() {
             return Err(damaged());
         }
-        Keypair::ed25519_from_bytes(&mut *seed).map_err(|_| damaged())
+        Ok(seed)
+    }
+
+    /// The node's key pair.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is damaged.
+    pub fn node_key(&self) -> Result<Keypair, Error> {
+        let damaged = |_| Error::Damaged { path: self.path("node.key"), message: "not an ed25519 key".into() };
+        Keypair::ed25519_from_bytes(&mut *self.node_seed()?).map_err(damaged)
     }
 
     /// The id of this installation.

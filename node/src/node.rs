@@ -1,0 +1,42 @@
+//! A running node: where engine, store and network meet.
+//!
+//! [`Node`] is the handle that interfaces use. Behind it one task owns the sync engine ([`runtime`]): it feeds the engine what happens and carries out, in order, what it
+//! asks for ([`executor`]). Everything slow happens elsewhere: the store's writer thread commits, a pool checks
+//! signatures, blocking tasks read.
+//!
+//! ```text
+//!  callers ─▶ calls ──▶ ┌─────────┐ effects ┌──────────┐ ─▶ store's writer ─▶ commit feed ─┐
+//!  swarm ──▶ events ──▶ │ runtime │ ──────▶ │ executor │ ─▶ swarm                          │
+//!  results ───────────▶ │ engine  │         └──────────┘ ─▶ pool, lookups ─▶ results       │
+//!     ▲                 └─────────┘ ◀──────────────────────────────────────────────────────┘
+//! ```
+
+mod addresses;
+mod announce;
+mod append;
+mod bodies;
+mod call;
+mod entry;
+mod executor;
+mod feed;
+mod files;
+mod handle;
+mod keyring;
+mod limits;
+mod log;
+mod lookup;
+mod objects;
+mod outbox;
+mod runtime;
+mod scheduler;
+mod serve;
+mod start;
+mod status;
+mod sync;
+mod threads;
+mod verify;
+
+pub use crate::model::Error;
+pub use append::Pending;
+pub use handle::Node;
+pub use start::Parts;

@@ -1,0 +1,38 @@
+//! Every bound of the running node, with its unit and its reason.
+
+use std::time::Duration;
+
+/// Calls that wait for the engine. Callers wait beyond that: appending is as fast as the disk, not faster.
+pub(super) const CALLS: usize = 1_024;
+/// Bytes of bodies that wait for the engine or for the disk, over all callers.
+pub(super) const BODY_BYTES: usize = 64 * 1024 * 1024;
+/// Inputs that the engine takes in one turn before it looks at the disk again.
+pub(super) const CALLS_PER_TURN: usize = 128;
+/// Results of verification and lookups that wait for the engine; more than can be under way, so that nobody blocks.
+pub(super) const RESULTS: usize = 8_192;
+/// Effects that wait because the store or the network had no room; while any does, nothing new is taken in.
+pub(super) const BACKLOG: usize = 65_536;
+/// News of logs that wait for a slow subscriber; a subscriber that lost some reads by its cursor instead.
+pub(super) const NEWS: usize = 4_096;
+/// Entries that wait for the reader of a log stream.
+pub(super) const ENTRIES: usize = 256;
+/// Records read from disk in one step.
+pub(super) const READ_RECORDS: usize = 256;
+/// Bytes of records read from disk in one step.
+pub(super) const READ_BYTES: usize = 1024 * 1024;
+/// CIDs that one lookup reads at the most; the engine asks for a page at a time.
+pub(super) const LOOKUP_CIDS: usize = 8_192;
+/// Pieces of a file that wait for its reader.
+pub(super) const PIECES: usize = 4;
+/// Blocks of a large body that are handed over in one step, bytes.
+pub(super) const STORE_BYTES: usize = 4 * 1024 * 1024;
+/// How often progress is reported.
+pub(super) const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+/// How often the address book is purged and written.
+pub(super) const ADDRESS_BOOK_INTERVAL: Duration = Duration::from_secs(60);
+/// How long new addresses must have held before logs announce them.
+pub(super) const ANNOUNCE_DELAY: Duration = Duration::from_secs(2);
+/// How long a stop waits for what is under way.
+pub(super) const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// Threads that a node may keep; each costs about 3 KB while idle.
+pub(super) const THREADS: usize = 65_536;

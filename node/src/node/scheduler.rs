@@ -1,0 +1,73 @@
+//! When a thread's logs may be read back: only after everything that was handed to the store before is settled on disk.
+
+use std::collections::VecDeque;
+
+use spool_proto::{ThreadId, sync::BatchId};
+
+/// Batches at the store that are neither synced nor refused, and the loads that wait for them.
+#[derive(Default)]
+pub(super) struct Scheduler {
+    unsettled: VecDeque<BatchId>,
+    loads: VecDeque<(BatchId, ThreadId)>,
+}
+
+impl Scheduler {
+    pub(super) fn submitted(&mut self, batch: BatchId) {
+        self.unsettled.push_back(batch);
+    }
+
+    /// A thread is to be read once all that was submitted so far is settled.
+    pub(super) fn load(&mut self, thread: ThreadId) {
+        let last = self.unsettled.back().copied().unwrap_or_default();
+        self.loads.push_back((last, thread));
+    }
+
+    pub(super) fn synced(&mut self, through: BatchId) {
+        while self.unsettled.front().is_some_and(|batch| *batch <= through) {
+            self.unsettled.pop_front();
+        }
+    }
+
+    /// These were not applied and never will be.
+    pub(super) fn failed(&mut self, from: BatchId) {
+        while self.unsettled.back().is_some_and(|batch| *batch >= from) {
+            self.unsettled.pop_back();
+        }
+    }
+
+    /// The loads that may go ahead now.
+    pub(super) fn ready(&mut self) -> Vec<ThreadId> {
+        let oldest = self.unsettled.front().copied();
+        let mut ready = Vec::new();
+        while let Some((after, _)) = self.loads.front() {
+            if oldest.is_some_and(|oldest| oldest <= *after) {
+                break;
+            }
+            ready.extend(self.loads.pop_front().map(|(_, thread)| thread));
+        }
+        ready
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use spool_proto::id::Variant;
+
+    use super::*;
+
+    #[test]
+    fn a_load_waits_for_what_was_submitted_before_it() {
+        let thread = ThreadId::new(Variant::Raw, [1; 32]);
+        let mut scheduler = Scheduler::default();
+        scheduler.load(thread.clone());
+        assert_eq!(scheduler.ready(), [thread.clone()]);
+        scheduler.submitted(BatchId(1));
+        scheduler.submitted(BatchId(2));
+        scheduler.load(thread.clone());
+        scheduler.submitted(BatchId(3));
+        scheduler.synced(BatchId(1));
+        assert!(scheduler.ready().is_empty());
+        scheduler.failed(BatchId(2));
+        assert_eq!(scheduler.ready(), [thread]);
+    }
+}

@@ -1,0 +1,220 @@
+//! Puts a node together and starts it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use ed25519_dalek::SigningKey;
+use spool_net as net;
+use spool_proto::{
+    DeviceId, Identity,
+    envelope::peer_id,
+    sync::{self, Engine, Input, Now},
+};
+use spool_store::{
+    Committer, Store,
+    commit::Options as CommitOptions,
+    kv::rocks,
+};
+use tokio::sync::{Semaphore, broadcast, mpsc, watch};
+
+use super::{
+    Node,
+    addresses::AddressKeeper,
+    executor::Executor,
+    feed::Feed,
+    handle::{End, Inner},
+    keyring::Keyring,
+    limits::{BODY_BYTES, CALLS, NEWS, RESULTS},
+    outbox::Outbox,
+    runtime::{Runtime, Waiting},
+    scheduler::Scheduler,
+    serve::Server,
+    status::Counters,
+    threads::storage,
+};
+use crate::{
+    config::{Config, Dht, Relay},
+    model::{BoxError, Error},
+    repo,
+};
+
+/// What a node is made of; for programs that embed one without a repository, and for tests.
+pub struct Parts {
+    /// The owner.
+    pub identity: Identity,
+    /// This installation.
+    pub device: DeviceId,
+    /// Seed of the node's own key.
+    pub node_seed: [u8; 32],
+    /// Its store, which nobody else writes to.
+    pub store: Store,
+    /// Its network.
+    pub network: net::Config,
+    /// Its settings.
+    pub config: Config,
+}
+
+fn internal(context: &'static str, source: impl Into<BoxError>) -> Error {
+    Error::Internal { context, source: source.into() }
+}
+
+impl Node {
+    /// Starts store, engine and network of a repository; returns when it listens.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Internal`] says what could not be started and why.
+    pub async fn start(repo: Arc<repo::Locked>, config: &Config) -> Result<Node, Error> {
+        let open = {
+            let (repo, config) = (repo.clone(), config.clone());
+            tokio::task::spawn_blocking(move || -> Result<Parts, Error> {
+                let identity = repo.identity().map_err(|error| internal("read the identity", error))?;
+                let device = repo.device().map_err(|error| internal("read the device id", error))?;
+                let seed = repo.node_seed().map_err(|error| internal("read the node's key", error))?;
+                let options = rocks::Options { cache_bytes: config.cache_mib as usize * 1024 * 1024, ..Default::default() };
+                let store = Store::open(&repo.store_dir(), &options).map_err(|error| internal("open the store", error))?;
+                let network = network(&config, *seed);
+                Ok(Parts { identity, device, node_seed: *seed, store, network, config })
+            })
+        };
+        let parts = open.await.map_err(|error| internal("open the repository", error))??;
+        Self::assemble(parts, Some(repo)).await
+    }
+
+    /// Starts a node from its parts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Internal`] says what could not be started and why.
+    pub async fn from_parts(parts: Parts) -> Result<Node, Error> {
+        Self::assemble(parts, None).await
+    }
+
+    async fn assemble(parts: Parts, repo: Option<Arc<repo::Locked>>) -> Result<Node, Error> {
+        let Parts { identity, device, node_seed, store, network, config } = parts;
+        let start = Instant::now();
+        let node_key = SigningKey::from_bytes(&node_seed);
+        let keyring = Arc::new(Keyring::new(identity, device));
+        let feed = Feed::default();
+        let committer = {
+            let feed = feed.clone();
+            Committer::spawn(&store, CommitOptions::default(), move |event| feed.push(event))
+                .map_err(|error| internal("start the store's writer", error))?
+        };
+        let (network, events) = net::Network::spawn(network).map_err(|error| internal("start the network", error))?;
+        let addresses = AddressKeeper::new(store.clone(), keyring.clone(), network.clone()).map_err(storage)?;
+        let addresses = Arc::new(addresses);
+        let mut engine = Engine::new(sync::Config { peer: peer_id(&node_key), node_key: node_key.clone() });
+        let (call_sender, calls) = mpsc::channel(CALLS);
+        let (done_sender, done) = mpsc::channel(RESULTS);
+        let (news, _) = broadcast::channel(NEWS);
+        let counters = Arc::new(Counters::default());
+        let pool = rayon::ThreadPoolBuilder::new()
+            .thread_name(|index| format!("spool-verify-{index}"))
+            .build()
+            .map_err(|error| internal("start the verification pool", error))?;
+        let mut executor = Executor {
+            store: store.clone(),
+            keyring: keyring.clone(),
+            outbox: Outbox::new(committer.handle(), network.clone()),
+            scheduler: Scheduler::default(),
+            pool: Arc::new(pool),
+            done: done_sender,
+            network: network.clone(),
+            server: Server { store: store.clone(), keyring: keyring.clone(), node_key },
+            news: news.clone(),
+            addresses: addresses.clone(),
+            counters: counters.clone(),
+        };
+        let mut waiting = Waiting::default();
+        for (input, now) in known_threads(&store, &keyring, start)? {
+            let mut effects = Vec::new();
+            engine.handle(input, now, &mut effects);
+            for effect in effects {
+                executor.execute(effect, &mut waiting);
+            }
+        }
+        let (end, ended) = watch::channel(End::Running);
+        let runtime = Runtime { engine, executor, calls, events, done, feed, start, waiting, stop: None };
+        let inner = Inner {
+            keyring,
+            store,
+            network: network.clone(),
+            addresses: addresses.clone(),
+            calls: call_sender,
+            news,
+            counters,
+            config,
+            repo,
+            body_room: Arc::new(Semaphore::new(BODY_BYTES)),
+            ended,
+            started: start,
+        };
+        let node = Node(Arc::new(inner));
+        let background = [
+            tokio::spawn(addresses.clone().keep()).abort_handle(),
+            tokio::spawn(node.clone().announce_addresses()).abort_handle(),
+        ];
+        tokio::spawn(async move {
+            let stop = runtime.run().await;
+            background.iter().for_each(tokio::task::AbortHandle::abort);
+            // Commits what is queued and closes; then the addresses, which need no writer.
+            let closed = tokio::task::spawn_blocking(move || {
+                committer.shutdown();
+                addresses.flush();
+            });
+            let how = match (&stop, closed.await) {
+                (Some(_), Ok(())) => End::Stopped,
+                (None, _) => End::Failed("its network or its store has ended".to_owned()),
+                (_, Err(error)) => End::Failed(error.to_string()),
+            };
+            end.send_replace(how);
+            if let Some(stop) = stop {
+                // Whoever asked may have gone.
+                let _ = stop.send(());
+            }
+        });
+        Ok(node)
+    }
+}
+
+/// All threads of the store, as inputs for the engine, and in the keyring.
+fn known_threads(store: &Store, keyring: &Keyring, start: Instant) -> Result<Vec<(Input, Now)>, Error> {
+    let mut inputs = Vec::new();
+    for (thread, state) in store.threads().map_err(storage)? {
+        let logs = store.log_states(&thread).map_err(storage)?;
+        let state = Arc::new(state);
+        keyring.insert(thread.clone(), state.clone());
+        let wall_millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as u64;
+        let now = Now { monotonic: start.elapsed(), wall_millis };
+        inputs.push((Input::Known { thread, state, logs }, now));
+    }
+    Ok(inputs)
+}
+
+/// The network's settings from the node's.
+fn network(config: &Config, seed: [u8; 32]) -> net::Config {
+    let defaults = net::ConnectionLimits::default();
+    let mut network = net::Config::new(seed);
+    network.listen.clone_from(&config.listen);
+    network.external.clone_from(&config.announce);
+    network.bootstrap.clone_from(&config.bootstrap);
+    network.mdns = config.mdns;
+    network.kad = match config.dht {
+        Dht::Auto => net::KadMode::Auto,
+        Dht::Client => net::KadMode::Client,
+        Dht::Server => net::KadMode::Server,
+        Dht::Off => net::KadMode::Off,
+    };
+    network.relay_server = config.relay == Relay::Server;
+    network.hole_punching = config.relay != Relay::Off;
+    network.connections = net::ConnectionLimits {
+        per_peer: config.max_connections_per_peer,
+        incoming: config.max_connections,
+        outgoing: config.max_connections,
+        ..defaults
+    };
+    network
+}
