@@ -1,0 +1,97 @@
+use std::{collections::HashMap, time::Instant};
+
+use libp2p::{
+    Multiaddr, PeerId, Swarm,
+    core::transport::ListenerId,
+    multiaddr::Protocol,
+    swarm::{ConnectionId, dial_opts::DialOpts},
+};
+
+use super::{addresses::peer_of, dht::Dht};
+use crate::{Config, behaviour::Behaviour, limits::BOOTSTRAP_INTERVAL};
+
+/// Keeps connections with the configured peers, and reservations at the configured relays.
+pub(crate) struct Bootstrap {
+    peers: Vec<Target>,
+    relays: Vec<Relay>,
+    dialling: HashMap<ConnectionId, usize>,
+    due: Option<Instant>,
+}
+
+struct Target {
+    address: Multiaddr,
+    /// From the address, or learnt when it was dialled.
+    peer: Option<PeerId>,
+}
+
+struct Relay {
+    address: Multiaddr,
+    listener: Option<ListenerId>,
+}
+
+impl Bootstrap {
+    pub(crate) fn new(config: &Config) -> Self {
+        let target = |address: &Multiaddr| Target { address: address.clone(), peer: peer_of(address) };
+        let relay = |address: &Multiaddr| Relay { address: address.clone().with(Protocol::P2pCircuit), listener: None };
+        Self {
+            peers: config.bootstrap.iter().map(target).collect(),
+            relays: config.relays.iter().map(relay).collect(),
+            dialling: HashMap::new(),
+            due: None,
+        }
+    }
+
+    pub(crate) fn tick(&mut self, swarm: &mut Swarm<Behaviour>, now: Instant) {
+        if self.due.is_some_and(|due| due > now) {
+            return;
+        }
+        self.due = Some(now + BOOTSTRAP_INTERVAL);
+        let local = *swarm.local_peer_id();
+        for (index, target) in self.peers.iter().enumerate() {
+            if target.peer.is_some_and(|peer| peer == local || swarm.is_connected(&peer)) {
+                continue;
+            }
+            let dial = match target.peer {
+                Some(peer) => {
+                    Dht::add_address(swarm, peer, target.address.clone());
+                    DialOpts::peer_id(peer).addresses(vec![target.address.clone()]).build()
+                }
+                None => DialOpts::unknown_peer_id().address(target.address.clone()).build(),
+            };
+            let connection = dial.connection_id();
+            match swarm.dial(dial) {
+                Ok(()) => {
+                    self.dialling.insert(connection, index);
+                }
+                Err(error) => tracing::debug!(address = %target.address, %error, "bootstrap peer is not dialled"),
+            }
+        }
+        for relay in self.relays.iter_mut().filter(|relay| relay.listener.is_none()) {
+            match swarm.listen_on(relay.address.clone()) {
+                Ok(listener) => relay.listener = Some(listener),
+                Err(error) => tracing::warn!(relay = %relay.address, %error, "no reservation"),
+            }
+        }
+    }
+
+    pub(crate) fn on_connected(&mut self, connection: ConnectionId, peer: PeerId) {
+        if let Some(index) = self.dialling.remove(&connection) {
+            self.peers[index].peer = Some(peer);
+        }
+    }
+
+    pub(crate) fn on_dial_failed(&mut self, connection: ConnectionId, error: &libp2p::swarm::DialError) {
+        let Some(index) = self.dialling.remove(&connection) else { return };
+        let target = &mut self.peers[index];
+        tracing::debug!(address = %target.address, %error, "bootstrap peer is not reached");
+        // Another node may live there now; an address with a peer id means that peer and no other.
+        target.peer = peer_of(&target.address);
+    }
+
+    pub(crate) fn on_listener_closed(&mut self, listener: ListenerId) {
+        for relay in self.relays.iter_mut().filter(|relay| relay.listener == Some(listener)) {
+            tracing::info!(relay = %relay.address, "reservation lost");
+            relay.listener = None;
+        }
+    }
+}

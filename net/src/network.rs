@@ -1,0 +1,90 @@
+use std::num::NonZeroU8;
+
+use libp2p::{Swarm, SwarmBuilder, identity::Keypair, noise, relay, tcp, yamux};
+use tokio::sync::mpsc;
+
+use crate::{
+    Config, Error, Event, Handle,
+    behaviour::Behaviour,
+    discovery::Bootstrap,
+    exchange, gossip,
+    limits::{COMMAND_QUEUE, DIAL_CONCURRENCY, DIAL_TIMEOUT, EVENT_QUEUE, MAX_YAMUX_STREAMS},
+    task::Task,
+};
+
+/// The network of a node: a libp2p swarm in a task of its own.
+pub struct Network;
+
+impl Network {
+    /// Starts the network. It runs until all handles, or the receiver, are dropped.
+    ///
+    /// While the receiver is not read, peers are not either; commands are still carried out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], when a setting cannot be or an address cannot be listened on.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn spawn(config: Config) -> Result<(Handle, mpsc::Receiver<Event>), Error> {
+        config.check()?;
+        let keypair = config.keypair();
+        let codec = exchange::Codec::default();
+        let traffic = codec.traffic();
+        let mut swarm = swarm(&config, keypair, codec)?;
+        let (inbox, bootstrap) = (gossip::Inbox::new(config.gossip), Bootstrap::new(&config));
+        for address in config.listen {
+            swarm.listen_on(address.clone()).map_err(|source| Error::Listen { address, source })?;
+        }
+        for address in config.external {
+            swarm.add_external_address(address);
+        }
+        let (message_sender, messages) = mpsc::channel(COMMAND_QUEUE);
+        let (events, event_receiver) = mpsc::channel(EVENT_QUEUE);
+        let handle = Handle::new(message_sender, *swarm.local_peer_id());
+        tokio::spawn(Task::new(swarm, traffic, inbox, bootstrap).run(messages, events));
+        Ok((handle, event_receiver))
+    }
+}
+
+fn swarm(config: &Config, keypair: Keypair, codec: exchange::Codec) -> Result<Swarm<Behaviour>, Error> {
+    let mut setup_error = None;
+    let built = SwarmBuilder::with_existing_identity(keypair)
+        .with_tokio()
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux)
+        .map_err(|error| transport("noise", error))?
+        .with_quic()
+        .with_dns()
+        .map_err(|error| transport("dns", error))?
+        .with_relay_client(noise::Config::new, yamux)
+        .map_err(|error| transport("relay client", error))?
+        .with_behaviour(|keypair, relay: relay::client::Behaviour| {
+            Behaviour::new(config, keypair, relay, codec).map_err(|error| {
+                let text = error.to_string();
+                setup_error = Some(error);
+                text.into()
+            })
+        });
+    let Ok(builder) = built else {
+        return Err(setup_error.unwrap_or(Error::Config { setting: "network", reason: "unknown".to_owned() }));
+    };
+    Ok(builder
+        .with_swarm_config(|swarm| {
+            swarm
+                .with_idle_connection_timeout(config.idle_timeout)
+                .with_dial_concurrency_factor(NonZeroU8::new(DIAL_CONCURRENCY).unwrap_or(NonZeroU8::MIN))
+        })
+        .with_connection_timeout(DIAL_TIMEOUT)
+        .build())
+}
+
+fn yamux() -> yamux::Config {
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(MAX_YAMUX_STREAMS);
+    config
+}
+
+fn transport(what: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::Transport { what, source: Box::new(error) }
+}

@@ -1,0 +1,101 @@
+use std::{net::TcpListener, time::Instant};
+
+use libp2p::multiaddr::Protocol;
+use spool_net::{Command, Config, ConnectionLimits, DialError, Error, Event, Multiaddr, Network, Via, limits};
+
+use super::support::{Node, connect, quiet};
+
+#[tokio::test]
+async fn peers_learn_each_others_addresses_and_software() {
+    let (mut a, mut b) = (Node::quiet().await, Node::quiet().await);
+    connect(&mut a, &mut b).await;
+    let pick = |event| match event {
+        Event::Discovered { peer, addresses, via: Via::Identify } => Some((peer, addresses)),
+        _ => None,
+    };
+    assert_eq!(b.wait("identified", pick).await, (a.peer, vec![a.address.clone()]));
+    let peers = b.handle.peers().await.unwrap();
+    assert_eq!(peers.len(), 1);
+    assert_eq!(peers[0].agent, concat!("spool/", env!("CARGO_PKG_VERSION")));
+    a.command(Command::Disconnect(b.peer));
+    b.wait_gone(a.peer).await;
+    assert!(b.handle.peers().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn dead_addresses_do_not_delay_a_live_one() {
+    let (mut a, mut b) = (Node::quiet().await, Node::quiet().await);
+    // They take connections into their backlog, and never say a word: only a timeout ends such a dial.
+    let dead: Vec<_> = (1..limits::MAX_ADDRESSES).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let mut addresses: Vec<Multiaddr> = dead
+        .iter()
+        .map(|listener| format!("/ip4/127.0.0.1/tcp/{}", listener.local_addr().unwrap().port()).parse().unwrap())
+        .collect();
+    let started = Instant::now();
+    a.command(Command::Dial { peer: Some(b.peer), addresses: addresses.clone() });
+    // While that dial hangs, another address of the same peer becomes known.
+    addresses.truncate(3);
+    addresses.push(b.address.clone());
+    a.command(Command::Dial { peer: Some(b.peer), addresses });
+    a.wait_connected(b.peer).await;
+    b.wait_connected(a.peer).await;
+    assert!(started.elapsed() < limits::DIAL_TIMEOUT / 2, "took {:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_dial_tells_why_it_failed() {
+    let a = Node::quiet().await;
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address: Multiaddr = format!("/ip4/127.0.0.1/tcp/{closed}").parse().unwrap();
+    assert!(matches!(a.handle.dial(address).await, Err(DialError::Failed { .. })));
+    assert!(matches!(a.handle.dial(a.full_address()).await, Err(DialError::Itself(peer)) if peer == a.peer));
+    let b = Node::quiet().await;
+    let other = b.address.clone().with(Protocol::P2p(spool_net::PeerId::random()));
+    assert!(matches!(a.handle.dial(other).await, Err(DialError::Failed { .. })), "another peer lives there");
+    assert_eq!(a.handle.dial(b.address.clone()).await.unwrap(), b.peer, "and without a name it is found out");
+}
+
+#[tokio::test]
+async fn no_more_connections_than_permitted() {
+    let connections = ConnectionLimits { incoming: 2, ..ConnectionLimits::default() };
+    let mut host = Node::start(Config { connections, ..quiet() }).await;
+    let (mut first, mut second, mut third) = (Node::quiet().await, Node::quiet().await, Node::quiet().await);
+    connect(&mut first, &mut host).await;
+    connect(&mut second, &mut host).await;
+    // The limit is known only after the handshake, so the dialler may be connected for a moment.
+    if third.handle.dial(host.full_address()).await.is_ok() {
+        third.wait_gone(host.peer).await;
+    }
+    let mut peers: Vec<_> = host.handle.peers().await.unwrap().into_iter().map(|info| info.peer).collect();
+    peers.sort();
+    let mut expected = [first.peer, second.peer];
+    expected.sort();
+    assert_eq!(peers, expected);
+    first.command(Command::Disconnect(host.peer));
+    host.wait_gone(first.peer).await;
+    connect(&mut third, &mut host).await;
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let a = Node::quiet().await;
+    let error = Network::spawn(Config { listen: vec![a.address.clone()], ..quiet() }).unwrap_err();
+    assert!(matches!(&error, Error::Listen { address, .. } if *address == a.address), "{error}");
+}
+
+#[tokio::test]
+async fn a_node_behind_a_relay_is_reached_through_it() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address: Multiaddr = format!("/ip4/127.0.0.1/tcp/{free}").parse().unwrap();
+    let listen = vec![address.clone()];
+    let relay = Node::start(Config { external: listen.clone(), listen, relay_server: true, ..quiet() }).await;
+    let hidden = Config { listen: Vec::new(), relays: vec![relay.full_address()], ..quiet() };
+    // Its only listening address is the reservation.
+    let mut hidden = Node::start(hidden).await;
+    assert!(hidden.address.iter().any(|part| part == Protocol::P2pCircuit), "{}", hidden.address);
+    let mut other = Node::quiet().await;
+    let address = relay.full_address().with(Protocol::P2pCircuit).with(Protocol::P2p(hidden.peer));
+    assert_eq!(other.handle.dial(address).await.unwrap(), hidden.peer);
+    hidden.wait_connected(other.peer).await;
+    other.wait_connected(hidden.peer).await;
+}
