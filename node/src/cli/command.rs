@@ -139,3 +139,68 @@ fn completions(context: &mut Context, shell: Shell) -> Result<(), Failure> {
     clap_complete::generate(shell, &mut Cli::command(), "spool", &mut script);
     context.out.bytes(&script)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every command that does something, with its path.
+    fn leaves(command: &clap::Command, path: &str) -> Vec<(String, clap::Command)> {
+        let path = format!("{path} {}", command.get_name());
+        let below: Vec<_> = command.get_subcommands().filter(|below| below.get_name() != "help").collect();
+        let here = below.is_empty() || !command.is_subcommand_required_set();
+        let here = here.then(|| (path.trim().to_owned(), command.clone()));
+        here.into_iter().chain(below.into_iter().flat_map(|below| leaves(below, &path))).collect()
+    }
+
+    #[test]
+    fn the_definition_holds() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_what_it_does_and_gives_an_example_of_itself() {
+        for (path, command) in leaves(&Cli::command(), "") {
+            assert!(command.get_about().is_some(), "{path} has no description");
+            let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(examples.contains("xample") && examples.contains(&path), "{path}: {examples}");
+        }
+    }
+
+    #[test]
+    fn every_command_takes_the_global_flags() {
+        let mut command = Cli::command();
+        command.build();
+        for (path, command) in leaves(&command, "") {
+            for flag in ["json", "repo", "api"] {
+                assert!(command.get_arguments().any(|arg| arg.get_id() == flag), "{path} lacks --{flag}");
+            }
+        }
+    }
+
+    #[test]
+    fn arguments_that_exclude_each_other_are_refused() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' ')).map(|_| ());
+        for line in [
+            "spool thread share notes",
+            "spool thread share notes --read --follow",
+            "spool append notes event --file x",
+            "spool append notes event --public --to bafz",
+            "spool log notes --follow --limit 3",
+            "spool log notes --last 3 --limit 3",
+            "spool log notes --bodies --json",
+            "spool sync --timeout 0",
+            "spool daemon --no-such-setting 1",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+        for line in [
+            "spool --json thread ls",
+            "spool thread share notes --read --to bafz --json",
+            "spool log notes -f -n 10",
+            "spool daemon --init --listen /ip4/127.0.0.1/tcp/0,/ip6/::1/tcp/0 --listen /ip4/127.0.0.1/udp/0/quic-v1 --mdns false",
+        ] {
+            parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+}

@@ -14,7 +14,7 @@ use spool_proto::{
 use spool_store::{addresses::Source, store::Page};
 use tokio::sync::oneshot;
 
-use super::{Node, append::refused, call::Call, limits::THREADS};
+use super::{Node, append::refused, call::Call, limits::THREADS, status::ending};
 use crate::model::{Error, ForkInfo, LogInfo, Shared, ThreadDetail, ThreadInfo};
 
 /// Begins the text of a ticket that is sealed to one identity.
@@ -130,10 +130,7 @@ impl Node {
             return Err(Error::NoReadKey(thread.clone()));
         }
         let set = keys.state.keys.to_set(scope).map_err(|_| Error::NoReadKey(thread.clone()))?;
-        let announced = self.addresses().await?.announced;
-        let most = spool_proto::limits::MAX_ADDRESSES;
-        let addresses: Vec<Address> =
-            announced.into_iter().take(most).map(|base| Address { base, target: Target::None }).collect();
+        let addresses = self.ticket_addresses(thread).await?;
         let ticket = Ticket::new(thread.clone(), set, addresses.clone(), keys.state.name.clone()).map_err(invalid_ticket)?;
         let text = ticket.to_string();
         let ticket = match to {
@@ -144,6 +141,19 @@ impl Node {
             }
         };
         Ok(Shared { ticket, scope, addresses })
+    }
+
+    /// Where to find the thread: here, and at the peers that share it now, so that a ticket still works when this node is away.
+    async fn ticket_addresses(&self, thread: &ThreadId) -> Result<Vec<Address>, Error> {
+        let id = thread.clone();
+        let status = self.inspect(move |engine| engine.status(&id)).await?;
+        let mut addresses = self.addresses().await?.announced;
+        for peer in status.iter().flat_map(|status| &status.peers) {
+            let known = self.address_keeper().of(&peer.peer).into_iter().map(|address| ending(address, peer.peer));
+            addresses.extend(known.filter(|address| !addresses.contains(address)).collect::<Vec<_>>());
+        }
+        addresses.truncate(spool_proto::limits::MAX_ADDRESSES);
+        Ok(addresses.into_iter().map(|base| Address { base, target: Target::None }).collect())
     }
 
     /// Removes a thread with all that is kept of it here.
