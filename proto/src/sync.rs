@@ -23,6 +23,7 @@ mod input;
 mod lifecycle;
 pub mod limits;
 mod log;
+mod patience;
 mod pull;
 mod push;
 mod serve;

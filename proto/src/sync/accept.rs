@@ -58,7 +58,8 @@ impl World {
                 };
                 if let Some(fate) = fate {
                     self.finish_run(&thread, &log, origin, fate, context);
-                    return self.drop_empty(&thread, &log);
+                    // It counted as a page under way.
+                    return self.pull(&thread, &log, context);
                 }
                 if invalid.is_some() {
                     context.penalize(origin.peer(), Misbehaviour::InvalidRecord);
@@ -66,6 +67,7 @@ impl World {
                 match origin {
                     Origin::Descend { .. } | Origin::Inert { .. } => {
                         self.look_up_own(&thread, log, records, origin, context);
+                        self.pull(&thread, &log, context);
                     }
                     Origin::Gossip { .. } | Origin::Push { .. } | Origin::Pull { .. } | Origin::Check { .. } => {
                         self.accept(&thread, log, (records, admitted), blocks, origin, context);
@@ -93,14 +95,12 @@ impl World {
         self.threads.get_mut(thread)?.hot()?.logs.get_mut(log)
     }
 
-    /// Forgets a log of which nothing valid has come.
-    fn drop_empty(&mut self, thread: &ThreadId, log: &LogId) {
+    /// Forgets a log of which nothing valid has come, once those who spoke of it have failed a few times.
+    pub(super) fn drop_empty(&mut self, thread: &ThreadId, log_id: &LogId) {
         let Some(hot) = self.threads.get_mut(thread).and_then(Thread::hot) else { return };
-        let empty = hot.logs.get(log).is_some_and(|log| {
-            log.state.head.is_none() && log.state.fork.is_none() && log.writer.is_none() && !log.pull.is_busy()
-        });
-        if empty {
-            hot.logs.remove(log);
+        let hopeful = |log: &Log| log.sources.values().any(|source| source.counter > 0 && source.failures < 3);
+        if hot.logs.get(log_id).is_some_and(|log| log.is_empty() && !hopeful(log)) {
+            hot.logs.remove(log_id);
         }
     }
 
@@ -153,8 +153,15 @@ impl World {
                 Fit::Behind => behind.push(record),
                 Fit::Inert => inert.push(record),
                 Fit::Ahead => {
-                    fate = Fate::Kept;
-                    log.pull.keep_ahead(record, peer, MAX_AHEAD_BYTES);
+                    if self.sessions.contains_key(&peer) {
+                        log.note_source(peer, record.counter());
+                    }
+                    // Nothing is kept of a log that nobody has admitted yet.
+                    fate = Fate::Dropped;
+                    if log.state.head.is_some() {
+                        fate = Fate::Kept;
+                        log.pull.keep_ahead(record, peer, MAX_AHEAD_BYTES);
+                    }
                 }
                 Fit::OtherBranch => {
                     fate = Fate::Dropped;
@@ -172,6 +179,9 @@ impl World {
         let suspect = take_ahead(hot, &log_id, &mut taken);
         if !taken.is_empty() {
             keep(id, hot, log_id, taken, blocks, origin.clone(), context);
+            if let Fate::Bad(what) = fate {
+                context.penalize(peer, what);
+            }
         } else if !behind.is_empty() && !matches!(fate, Fate::Bad(_)) {
             self.look_up_own(id, log_id, std::mem::take(&mut behind), origin.clone(), context);
         } else if !inert.is_empty() {

@@ -1,6 +1,6 @@
 //! Blocks that records link to and that did not come with them: asked for a few at a time, of whoever has them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use cid::Cid;
@@ -9,7 +9,7 @@ use super::{
     commit::{Pending, Then},
     effect::{Durability, Lookup, RequestId, Write},
     engine::{Context, World},
-    hot::{Hot, Thread},
+    hot::{Hot, Memory, Thread},
     ingest::{Verification, What},
     input::Failure,
     limits::{MAX_BLOCK_REQUESTS, MAX_BLOCKS_PER_REQUEST, MAX_VERIFICATIONS, MAX_WANTS, SYNC_INTERVAL},
@@ -38,16 +38,33 @@ impl World {
         let topic = thread.topic();
         let peers = thread.peers.clone();
         let Some(hot) = thread.hot() else { return };
-        if hot.wants.queue.is_empty() && hot.wants.more && hot.wants.is_quiet() {
+        if hot.wants.is_stale() && hot.wants.is_quiet() {
             hot.wants.loading = true;
             hot.wants.more = false;
+            hot.wants.truncated = false;
             return context.look_up(id.clone(), Lookup::Wants, Asked::Wants { thread: id.clone() });
         }
         while hot.wants.in_flight.len() < MAX_BLOCK_REQUESTS && !hot.wants.queue.is_empty() {
-            let Some((peer, wanted)) = next_request(hot, &peers) else { return };
+            let Some((peer, wanted)) = next_request(hot, &peers) else { break };
             let cids = wanted.iter().map(|(cid, _)| *cid).collect();
-            let request = context.ask(peer, Request::Blocks { topic, cids }, Asked::Blocks { thread: id.clone() });
+            let asked = Asked::Blocks { peer, thread: id.clone() };
+            let request = context.ask(peer, Request::Blocks { topic, cids }, asked);
             hot.wants.in_flight.insert(request, (peer, wanted));
+        }
+        if !hot.wants.queue.is_empty() && hot.wants.in_flight.is_empty() && !peers.is_empty() {
+            // Everybody was asked in vain: begin anew a while later.
+            hot.wants.vain.clear();
+            context.after(SYNC_INTERVAL, Timer::Blocks(id.clone()));
+        }
+    }
+
+    /// A new peer of the thread may have what nobody had.
+    pub(super) fn resume_blocks(&mut self, id: &ThreadId, context: &mut Context<'_>) {
+        let Some(thread) = self.threads.get_mut(id) else { return };
+        match &thread.memory {
+            Memory::Cold if thread.incomplete && !thread.peers.is_empty() => thread.load(context),
+            Memory::Cold | Memory::Loading(_) => {}
+            Memory::Hot(_) => self.fetch_blocks(id, context),
         }
     }
 
@@ -59,10 +76,9 @@ impl World {
     ) {
         let Some(hot) = self.threads.get_mut(id).and_then(Thread::hot) else { return };
         hot.wants.loading = false;
-        hot.wants.more |= wants.len() >= MAX_WANTS;
+        hot.wants.truncated = wants.len() >= MAX_WANTS;
         hot.wants.queue = wants.into();
         self.fetch_blocks(id, context);
-        self.sync_progress(id, context);
     }
 
     /// Blocks have come, some of those asked for or none.
@@ -79,7 +95,9 @@ impl World {
         let Some((peer, wanted)) = hot.wants.in_flight.remove(&request) else { return };
         match answer {
             Ok((blocks, more)) if !blocks.is_empty() => {
-                let came: std::collections::BTreeSet<Cid> = blocks.iter().map(|block| crate::block::cid(block)).collect();
+                let came: BTreeSet<Cid> = blocks.iter().map(|block| crate::block::cid(block)).collect();
+                // Whoever sends nothing that was asked for is not asked again, whatever more there may be.
+                let more = more && wanted.iter().any(|(cid, _)| came.contains(cid));
                 for (cid, log) in wanted.iter().filter(|(cid, _)| !came.contains(cid)) {
                     hot.wants.queue.push_back((*cid, *log));
                     if !more {
@@ -104,18 +122,6 @@ impl World {
             }
         }
         self.fetch_blocks(id, context);
-        self.blocks_stuck(id, context);
-        self.sync_progress(id, context);
-    }
-
-    /// Everybody was asked in vain: begin anew a while later.
-    fn blocks_stuck(&mut self, id: &ThreadId, context: &mut Context<'_>) {
-        let Some(hot) = self.threads.get_mut(id).and_then(Thread::hot) else { return };
-        if hot.wants.queue.is_empty() || !hot.wants.in_flight.is_empty() {
-            return;
-        }
-        hot.wants.vain.clear();
-        context.after(SYNC_INTERVAL, Timer::Blocks(id.clone()));
     }
 
     pub(super) fn keep_blocks(
@@ -124,10 +130,11 @@ impl World {
         blocks: Vec<(Cid, Bytes, Vec<Cid>)>,
         context: &mut Context<'_>,
     ) {
-        if let Some(hot) = self.threads.get_mut(id).and_then(Thread::hot) {
+        let Some(thread) = self.threads.get_mut(id) else { return };
+        if let Some(hot) = thread.hot() {
             if blocks.is_empty() {
                 hot.wants.settling = hot.wants.settling.saturating_sub(1);
-                return;
+                return self.fetch_blocks(id, context);
             }
             blocks.iter().for_each(|(cid, ..)| {
                 hot.wants.vain.remove(cid);
@@ -145,7 +152,7 @@ impl World {
 /// The next wanted blocks, and a peer that was not yet asked for them in vain.
 fn next_request(
     hot: &mut Hot,
-    peers: &std::collections::BTreeSet<PeerId>,
+    peers: &BTreeSet<PeerId>,
 ) -> Option<(PeerId, Vec<(Cid, Option<LogId>)>)> {
     let busy = |peer: &PeerId| hot.wants.in_flight.values().filter(|(source, _)| source == peer).count();
     let mut candidates: Vec<_> = peers.iter().map(|peer| (busy(peer), *peer)).collect();

@@ -1,6 +1,6 @@
 //! What happens once a batch is on disk: only then is anybody told.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     effect::{AppendError, BatchId, Durability, Effect, Outcome, Receipt, RequestId},
@@ -108,7 +108,6 @@ impl World {
                     self.want_more(&thread, context);
                 }
                 self.pull(&thread, &log, context);
-                self.sync_progress(&thread, context);
             }
             Then::Inert { log } => self.inert_durable(&thread, &log, context),
             Then::Blocks { listing } => {
@@ -120,7 +119,6 @@ impl World {
                 }
                 context.push(Effect::BlocksArrived { thread: thread.clone() });
                 self.fetch_blocks(&thread, context);
-                self.sync_progress(&thread, context);
             }
             Then::Request { request, outcome } => context.reply(request, Ok(outcome)),
         }
@@ -131,7 +129,7 @@ impl World {
         thread.edge_changed();
         let Some(log) = thread.hot().and_then(|hot| hot.logs.get_mut(log)) else { return };
         log.uncommitted = log.uncommitted.saturating_sub(1);
-        log.durable = if log.state.fork.is_some() { log.state.active_head() } else { Some(head) };
+        log.set_durable(Some(head));
     }
 
     /// Whoever sent a record has it.
@@ -142,13 +140,20 @@ impl World {
         }
         if let (Origin::Push { .. } | Origin::Pull { .. }, Some(log)) = (origin, self.log_mut(id, log)) {
             log.note_source(peer, head.counter);
-            log.sources.entry(peer).and_modify(|source| *source = super::log::Source { counter: source.counter, ..Default::default() });
+            if let Some(source) = log.sources.get_mut(&peer) {
+                (source.failures, source.not_before) = (0, Duration::ZERO);
+            }
         }
     }
 
     /// A log has new durable records: wake readers, and spread own ones.
-    fn log_advanced(&mut self, id: &ThreadId, log: &LogId, own: bool, context: &mut Context<'_>) {
-        let Some(counter) = self.log_mut(id, log).map(|log| log.durable_counter()) else { return };
+    pub(super) fn log_advanced(&mut self, id: &ThreadId, log: &LogId, own: bool, context: &mut Context<'_>) {
+        let Some(thread) = self.threads.get_mut(id) else { return };
+        let Some(hot) = thread.hot() else {
+            *thread.missed.entry(*log).or_default() |= own;
+            return;
+        };
+        let Some(counter) = hot.logs.get(log).map(super::log::Log::durable_counter) else { return };
         context.push(Effect::Wake { thread: id.clone(), log: *log, counter });
         if own {
             self.push_records(id, log, context);
@@ -192,10 +197,12 @@ impl World {
             }
         }
         for id in threads {
+            // Inert records that did not stay are listed again.
+            self.sessions.values_mut().for_each(|session| session.inert_listed.retain(|(listed, _), _| *listed != id));
             let Some(thread) = self.threads.get_mut(&id) else { continue };
+            // What is being read is read after the failure; what is cold had nothing under way.
             if matches!(thread.memory, Memory::Hot(_)) {
-                thread.memory = Memory::Loading(Vec::new());
-                context.push(Effect::Load { thread: id });
+                thread.load(context);
             }
         }
     }

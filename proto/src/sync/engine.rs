@@ -1,7 +1,7 @@
 //! The engine's front: one input in, a list of effects out.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -12,7 +12,7 @@ use super::{
     effect::{AppendError, BatchId, Durability, Effect, InboundId, Lookup, Misbehaviour, Outcome, RequestId, Verdict, Write},
     hot::{Memory, Thread},
     ingest::{Pushed, Verification},
-    input::{Input, Now},
+    input::{Failure, Input, Now},
     limits::MAX_PARKED,
     serve::Asked,
     session::Session,
@@ -54,6 +54,9 @@ impl Engine {
         while let Some(input) = context.shared.unparked.pop_front() {
             self.world.take(input, &mut context);
         }
+        for thread in context.shared.syncing.clone() {
+            self.world.sync_progress(&thread, &mut context);
+        }
     }
 
     /// When to feed [`Input::Tick`] at the latest.
@@ -67,6 +70,11 @@ impl Engine {
 
     pub(super) fn world_mut(&mut self) -> &mut World {
         &mut self.world
+    }
+
+    #[cfg(any(test, feature = "test-utils"))]
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 }
 
@@ -92,6 +100,8 @@ pub(super) struct Shared {
     /// Pushes that were not answered yet.
     pub(super) pushed: BTreeMap<InboundId, Pushed>,
     pub(super) unparked: VecDeque<Input>,
+    /// Threads whose peers a caller waits for.
+    pub(super) syncing: BTreeSet<ThreadId>,
     /// Threads whose gossip topic is joined.
     pub(super) subscribed: usize,
     next: u64,
@@ -108,6 +118,7 @@ impl Shared {
             verifications: BTreeMap::new(),
             pushed: BTreeMap::new(),
             unparked: VecDeque::new(),
+            syncing: BTreeSet::new(),
             subscribed: 0,
             next: 0,
         }
@@ -186,12 +197,16 @@ impl World {
         match &mut thread.memory {
             Memory::Hot(_) => self.dispatch(input, context),
             Memory::Cold => {
-                context.push(Effect::Load { thread: thread.id.clone() });
-                thread.memory = Memory::Loading(vec![input]);
+                thread.load(context);
+                if let Memory::Loading(loading) = &mut thread.memory {
+                    loading.parked.push(input);
+                }
             }
             // Answers to own questions are few and must not get lost; what comes from outside has a bound.
-            Memory::Loading(parked) if parked.len() < MAX_PARKED || is_answer(&input) => parked.push(input),
-            Memory::Loading(_) => refuse(input, context),
+            Memory::Loading(loading) if loading.parked.len() < MAX_PARKED || is_answer(&input) => {
+                loading.parked.push(input);
+            }
+            Memory::Loading(_) => self.abandon(input, &AppendError::Busy, context),
         }
     }
 
@@ -201,7 +216,7 @@ impl World {
             Input::Append(append) => Some(append.thread.clone()),
             Input::Store { thread, .. } | Input::Sync { thread, .. } => Some(thread.clone()),
             Input::Gossip { topic, .. } => self.topics.get(topic).cloned(),
-            Input::Request { body, .. } => self.request_needs(body),
+            Input::Request { peer, body, .. } => self.request_needs(peer, body),
             Input::Response { request, .. } | Input::Found { request, .. } => {
                 context.shared.asked.get(request).and_then(Asked::thread)
             }
@@ -245,40 +260,49 @@ impl World {
         while let Some(timer) = context.shared.timers.pop(now) {
             match timer {
                 Timer::Compare(peer) => self.compare(&peer, context),
+                Timer::Prove(peer) => self.prove_again(&peer, context),
                 Timer::Announce(thread, log) => self.announce_due(&thread, &log, context),
-                Timer::Pull(thread, log) => self.pull_due(&thread, &log, context),
+                Timer::Pull(thread, log) => self.pull(&thread, &log, context),
                 Timer::Blocks(thread) => self.fetch_blocks(&thread, context),
                 Timer::CountInert(thread, log) => self.count_due(&thread, &log, context),
                 Timer::Discover(thread) => self.discover(&thread, context),
                 Timer::Cool(thread) => self.cool(&thread, context),
-                Timer::EndSync(thread) => self.end_sync(&thread, context),
+                Timer::EndSync(thread) => self.sync_due(&thread, context),
             }
+        }
+    }
+
+    /// Ends an input for which there is no room, or whose thread is gone or could not be read.
+    pub(super) fn abandon(&mut self, input: Input, why: &AppendError, context: &mut Context<'_>) {
+        match input {
+            Input::Append(append) => context.reply(append.request, Err(why.clone())),
+            Input::Store { request, .. } | Input::Sync { request, .. } => context.reply(request, Err(why.clone())),
+            Input::Request { inbound, .. } => context.refuse(inbound, Refusal::Busy),
+            Input::Gossip { gossip, .. } => context.push(Effect::Judge { gossip, verdict: Verdict::Ignore }),
+            // Whoever waits for an answer is told even without the thread's logs.
+            Input::Response { .. } | Input::Found { .. } | Input::Verified { .. } => self.dispatch(input, context),
+            Input::Known { .. }
+            | Input::Join { .. }
+            | Input::Leave { .. }
+            | Input::Loaded { .. }
+            | Input::Committed { .. }
+            | Input::CommitFailed { .. }
+            | Input::PeerConnected { .. }
+            | Input::PeerGone { .. }
+            | Input::Tick => {}
+        }
+    }
+
+    /// A peer is gone: nothing that it was asked will be answered.
+    pub(super) fn fail_requests(&mut self, peer: &PeerId, context: &mut Context<'_>) {
+        let of_peer = |(_, asked): &(&RequestId, &Asked)| asked.peer() == Some(*peer);
+        let requests: Vec<_> = context.shared.asked.iter().filter(of_peer).map(|(request, _)| *request).collect();
+        for request in requests {
+            self.dispatch(Input::Response { request, result: Err(Failure::Disconnected) }, context);
         }
     }
 }
 
 fn is_answer(input: &Input) -> bool {
     matches!(input, Input::Response { .. } | Input::Found { .. } | Input::Verified { .. })
-}
-
-/// Answers an input for which there is no room.
-pub(super) fn refuse(input: Input, context: &mut Context<'_>) {
-    match input {
-        Input::Append(append) => context.reply(append.request, Err(AppendError::Busy)),
-        Input::Store { request, .. } | Input::Sync { request, .. } => context.reply(request, Err(AppendError::Busy)),
-        Input::Request { inbound, .. } => context.refuse(inbound, Refusal::Busy),
-        Input::Gossip { gossip, .. } => context.push(Effect::Judge { gossip, verdict: Verdict::Ignore }),
-        Input::Known { .. }
-        | Input::Join { .. }
-        | Input::Leave { .. }
-        | Input::Loaded { .. }
-        | Input::Committed { .. }
-        | Input::CommitFailed { .. }
-        | Input::Found { .. }
-        | Input::Verified { .. }
-        | Input::PeerConnected { .. }
-        | Input::PeerGone { .. }
-        | Input::Response { .. }
-        | Input::Tick => {}
-    }
 }

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     commit::{Pending, Then},
-    effect::{Durability, Effect, Lookup, Write},
+    effect::{Durability, Effect, Lookup, Misbehaviour, Write},
     engine::{Context, World},
     hot::Thread,
     ingest::{Fate, Origin},
@@ -74,9 +74,10 @@ impl World {
         context: &mut Context<'_>,
     ) {
         // Nothing there: the peer knows of the fork and sends what counts only; its inert records tell the rest.
-        let Some(envelope) = envelope.filter(|envelope| envelope.log == *log && envelope.counter == after + 1) else {
-            return;
-        };
+        let Some(envelope) = envelope else { return };
+        if envelope.log != *log || envelope.counter != after + 1 {
+            return context.penalize(peer, Misbehaviour::WrongAnswer);
+        }
         self.ingest_unknown(id, *envelope, Origin::Descend { peer, step }, context);
     }
 
@@ -98,19 +99,20 @@ impl World {
     ) {
         let Some(thread) = self.threads.get_mut(id) else { return };
         let state = thread.state.clone();
-        let Some(hot) = thread.hot() else { return };
-        if context.shared.verifications.len() >= MAX_VERIFICATIONS {
-            return;
-        }
+        let room = context.shared.verifications.len() < MAX_VERIFICATIONS;
+        let Some(hot) = thread.hot().filter(|_| room).and_then(|hot| hot.has_room(&log_id).then_some(hot)) else {
+            return self.finish_run(id, &log_id, origin, Fate::Busy, context);
+        };
         let log = hot.logs.entry(log_id).or_default();
         let with_keys = records.into_iter().map_while(|record| {
             let keys = log.keys(&log_id, &state.keys, &record.key_id)?;
             Some((record, keys))
         });
         let records: Vec<_> = with_keys.collect();
-        if !records.is_empty() {
-            self.verify_records(id, log_id, (records, Vec::new()), None, origin, context);
+        if records.is_empty() {
+            return self.finish_run(id, &log_id, origin, Fate::Old, context);
         }
+        self.verify_records(id, log_id, (records, Vec::new()), None, origin, context);
     }
 
     /// Valid records and our own CIDs at their counters: whatever differs proves a fork.
@@ -133,7 +135,9 @@ impl World {
             cids.any(|cid| Some(cid) != first)
         };
         let lowest = seen.iter().find(|(counter, records)| differs(**counter, records)).map(|(counter, _)| *counter);
-        let Some(log) = self.log_mut(id, log_id) else { return self.finish(origin, Fate::Dropped, context) };
+        let Some(log) = self.log_mut(id, log_id) else {
+            return self.finish_run(id, log_id, origin, Fate::Dropped, context);
+        };
         let known = log.state.fork.map(|fork| fork.counter);
         if let Some(counter) = lowest
             && known.is_none_or(|known| counter < known)
@@ -141,8 +145,7 @@ impl World {
             let before = own.get(&(counter - 1)).copied();
             self.set_fork(id, log_id, counter, before, context);
         }
-        let Some(log) = self.log_mut(id, log_id) else { return };
-        let fork = log.state.fork.map(|fork| fork.counter);
+        let fork = self.log_mut(id, log_id).and_then(|log| log.state.fork).map(|fork| fork.counter);
         let peer = origin.peer();
         // The lowest of a page differs already: the branches part further down.
         let settled = match (&origin, lowest) {
@@ -187,20 +190,29 @@ impl World {
         let kept = state.fork.map_or((0, [0; 32]), |fork| (fork.inert, fork.digest));
         state.fork = Some(Fork { counter, inert: kept.0, digest: kept.1 });
         state.before_fork = before.or_else(|| {
-            let cid = *state.known_cid(counter.checked_sub(1)?)?;
+            let cid = *state.known_cid(counter - 1)?;
             Some(Head { counter: counter - 1, cid })
         });
-        log.durable = log.state.active_head();
+        log.set_durable(None);
         log.uncommitted += 1;
-        let missing = state_lacks_before(log);
+        let missing = log.lacks_before_fork();
         let write = Write::Log { thread: id.clone(), log: *log_id, state: log.state.clone() };
         let then = Then::Inert { log: *log_id };
         context.persist(Durability::Sync, vec![write], |batch| Pending::new(batch, id.clone(), then));
         context.push(Effect::ForkFound { thread: id.clone(), log: *log_id, counter });
         if missing {
-            let lookup = Lookup::Cids { log: *log_id, from: counter - 1, until: counter - 1 };
-            context.look_up(id.clone(), lookup, Asked::BeforeFork { thread: id.clone(), log: *log_id });
+            look_before(id, log_id, counter, context);
         }
+    }
+
+    /// A forked log was read from disk: what was under way for it when it was last in memory is begun anew.
+    pub(super) fn reopen_fork(&mut self, id: &ThreadId, log_id: &LogId, context: &mut Context<'_>) {
+        let Some(log) = self.log_mut(id, log_id) else { return };
+        let Some(fork) = log.state.fork else { return };
+        if log.lacks_before_fork() {
+            look_before(id, log_id, fork.counter, context);
+        }
+        self.count_soon(id, log_id, context);
     }
 
     pub(super) fn set_before_fork(
@@ -215,7 +227,7 @@ impl World {
         let Some(log) = thread.hot().and_then(|hot| hot.logs.get_mut(log_id)) else { return };
         let Some(head) = head.filter(|head| head.counter == log.state.active_counter()) else { return };
         Arc::make_mut(&mut log.state).before_fork = Some(head);
-        log.durable = log.state.active_head();
+        log.set_durable(Some(head));
         let write = Write::Log { thread: id.clone(), log: *log_id, state: log.state.clone() };
         log.uncommitted += 1;
         let then = Then::Inert { log: *log_id };
@@ -261,7 +273,12 @@ impl World {
         log.uncommitted = log.uncommitted.saturating_sub(1);
         let counter = log.state.active_counter();
         context.push(Effect::Wake { thread: id.clone(), log: *log_id, counter });
-        if !std::mem::replace(&mut log.count_due, true) {
+        self.count_soon(id, log_id, context);
+    }
+
+    fn count_soon(&mut self, id: &ThreadId, log_id: &LogId, context: &mut Context<'_>) {
+        if let Some(log) = self.log_mut(id, log_id) {
+            log.count_due = true;
             context.after(INERT_COUNT_INTERVAL, Timer::CountInert(id.clone(), *log_id));
         }
     }
@@ -278,9 +295,10 @@ impl World {
         context.look_up(id.clone(), lookup, asked);
     }
 
-    pub(super) fn inert_count_failed(&mut self, id: &ThreadId, log_id: &LogId) {
+    pub(super) fn inert_count_failed(&mut self, id: &ThreadId, log_id: &LogId, context: &mut Context<'_>) {
         if let Some(log) = self.log_mut(id, log_id) {
             log.counting = false;
+            self.count_soon(id, log_id, context);
         }
     }
 
@@ -308,10 +326,8 @@ impl World {
             context.persist(Durability::Sync, vec![write], |batch| Pending::new(batch, id.clone(), then));
             self.announce(id, log_id, context);
         } else if log.count_due || counted != fork.counter {
-            log.count_due = true;
-            context.after(INERT_COUNT_INTERVAL, Timer::CountInert(id.clone(), *log_id));
+            self.count_soon(id, log_id, context);
         }
-        self.sync_progress(id, context);
     }
 
     /// A peer keeps inert records of a log. If they are others than ours, list them, once for each state of its list.
@@ -334,6 +350,13 @@ impl World {
         }
         session.inert_listed.insert(key, theirs.inert_digest);
         self.ask_inert(peer, id, log_id, None, context);
+    }
+
+    /// A list of inert records came to nothing: it is asked for again when the peer's next heads come.
+    pub(super) fn list_again(&mut self, peer: &PeerId, id: &ThreadId, log_id: &LogId) {
+        if let Some(session) = self.sessions.get_mut(peer) {
+            session.inert_listed.remove(&(id.clone(), *log_id));
+        }
     }
 
     fn ask_inert(
@@ -366,6 +389,7 @@ impl World {
     }
 }
 
-fn state_lacks_before(log: &super::log::Log) -> bool {
-    log.state.active_counter() > 0 && log.durable.is_none()
+fn look_before(id: &ThreadId, log_id: &LogId, fork: u64, context: &mut Context<'_>) {
+    let lookup = Lookup::Cids { log: *log_id, from: fork - 1, until: fork - 1 };
+    context.look_up(id.clone(), lookup, Asked::BeforeFork { thread: id.clone(), log: *log_id });
 }

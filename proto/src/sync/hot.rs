@@ -9,8 +9,10 @@ use std::{
 use cid::Cid;
 
 use super::{
-    effect::RequestId,
+    effect::{Effect, RequestId},
+    engine::Context,
     input::Input,
+    limits::MAX_LOGS,
     log::Log,
     state::{LogState, ThreadState},
 };
@@ -35,6 +37,12 @@ pub(super) struct Thread {
     pub(super) used: Duration,
     /// How long to wait before peers are looked for again; nothing while there are some.
     pub(super) discover_wait: Duration,
+    /// A caller waits for all peers.
+    pub(super) sync: Option<SyncRun>,
+    /// Logs that got new durable records while they were read from disk, and whether they are this node's own.
+    pub(super) missed: BTreeMap<LogId, bool>,
+    /// Blocks are missing that nobody had when the thread went cold: a new peer may have them.
+    pub(super) incomplete: bool,
     edge: Option<Digest>,
 }
 
@@ -43,10 +51,19 @@ pub(super) struct Thread {
 pub(super) enum Memory {
     /// Edge and keys only.
     Cold,
-    /// Its logs are being read; these inputs wait for them.
-    Loading(Vec<Input>),
+    /// Its logs are being read.
+    Loading(Loading),
     /// All of it.
     Hot(Box<Hot>),
+}
+
+/// A thread whose logs are on their way from disk.
+#[derive(Debug, Default)]
+pub(super) struct Loading {
+    /// Inputs that wait for them.
+    pub(super) parked: Vec<Input>,
+    /// How many times they were asked for: only the last answer counts, the others may be older than the keys.
+    pub(super) asked: usize,
 }
 
 /// The logs of a thread in use.
@@ -56,7 +73,6 @@ pub(super) struct Hot {
     /// Logs with records that no own event has cited yet.
     pub(super) fresh: BTreeSet<LogId>,
     pub(super) wants: Wants,
-    pub(super) sync: Option<SyncRun>,
 }
 
 /// Blocks that are missing.
@@ -71,8 +87,10 @@ pub(super) struct Wants {
     pub(super) settling: usize,
     /// The store is being asked for more.
     pub(super) loading: bool,
-    /// The store has more than is here, or may have.
+    /// The store may want more by now.
     pub(super) more: bool,
+    /// The store's list was longer than what is here.
+    pub(super) truncated: bool,
 }
 
 impl Wants {
@@ -80,15 +98,31 @@ impl Wants {
     pub(super) fn is_quiet(&self) -> bool {
         !self.loading && self.in_flight.is_empty() && self.settling == 0
     }
+
+    /// The store has to be asked what is wanted.
+    pub(super) fn is_stale(&self) -> bool {
+        self.more || (self.truncated && self.queue.is_empty())
+    }
 }
 
 /// A caller waits until all peers were asked and all they had is here.
 #[derive(Debug)]
 pub(super) struct SyncRun {
+    pub(super) since: Duration,
     pub(super) requests: Vec<RequestId>,
     pub(super) waiting: BTreeSet<PeerId>,
     pub(super) answered: usize,
     pub(super) failed: usize,
+}
+
+impl Hot {
+    /// Whether a log is known or may become so; logs of which nothing has come make way.
+    pub(super) fn has_room(&mut self, log: &LogId) -> bool {
+        if self.logs.len() >= MAX_LOGS && !self.logs.contains_key(log) {
+            self.logs.retain(|_, log| !log.is_empty());
+        }
+        self.logs.len() < MAX_LOGS || self.logs.contains_key(log)
+    }
 }
 
 impl Thread {
@@ -101,6 +135,9 @@ impl Thread {
             subscribed: false,
             used: now,
             discover_wait: super::limits::DISCOVER_INTERVAL,
+            sync: None,
+            missed: BTreeMap::new(),
+            incomplete: false,
             edge: None,
         }
     }
@@ -142,9 +179,23 @@ impl Thread {
         self.edge = Some(self.access().edge(entries));
     }
 
-    /// To be called when anything changed that the edge covers.
+    /// To be called when anything changed that the edge covers. What is not in memory keeps its edge.
     pub(super) fn edge_changed(&mut self) {
-        self.edge = None;
+        if let Memory::Hot(_) = self.memory {
+            self.edge = None;
+        }
+    }
+
+    /// Reads the logs from disk, again if they are here.
+    pub(super) fn load(&mut self, context: &mut Context<'_>) {
+        self.edge();
+        if let Memory::Cold | Memory::Hot(_) = self.memory {
+            self.memory = Memory::Loading(Loading::default());
+        }
+        if let Memory::Loading(loading) = &mut self.memory {
+            loading.asked += 1;
+        }
+        context.push(Effect::Load { thread: self.id.clone() });
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     effect::{Effect, GossipId, InboundId, Misbehaviour, Verdict},
     engine::{Context, World},
     hot::Thread,
-    limits::{MAX_LOGS, MAX_VERIFICATIONS},
+    limits::MAX_VERIFICATIONS,
     log::Log,
     serve::Range,
     verify::{Job, Sender},
@@ -156,7 +156,7 @@ impl World {
         let state = thread.state.clone();
         let Some(hot) = thread.hot() else { return self.finish(origin, Fate::Dropped, context) };
         let log_id = envelope.log;
-        if !hot.logs.contains_key(&log_id) && hot.logs.len() >= MAX_LOGS {
+        if !hot.has_room(&log_id) {
             return self.finish_run(id, &log_id, origin, Fate::Busy, context);
         }
         let log = hot.logs.entry(log_id).or_default();
@@ -210,10 +210,18 @@ impl World {
         {
             self.page_useless(*peer, thread, log, *range, context);
         }
+        if let Origin::Inert { peer, .. } = &origin
+            && fate != Fate::Old
+        {
+            self.list_again(peer, thread, log);
+        }
         if let Origin::Push { inbound, .. } = &origin {
             self.acknowledge(*inbound, thread, log, fate == Fate::Busy, context);
         }
         self.finish(origin, fate, context);
+        if !matches!(fate, Fate::Kept) {
+            self.drop_empty(thread, log);
+        }
     }
 
     /// Tells a record's road what became of it.

@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     commit::{Pending, Then},
-    effect::{AppendError, Durability, Effect, Outcome, RequestId, Write},
-    engine::{Context, World, refuse},
-    hot::{Hot, Memory, SyncRun, Thread},
-    input::Input,
-    limits::{COOL_AFTER, DISCOVER_INTERVAL, MAX_DISCOVER_INTERVAL, MAX_TOPICS, SYNC_PATIENCE},
+    effect::{AppendError, Durability, Effect, Lookup, Outcome, RequestId, Write},
+    engine::{Context, World},
+    hot::{Hot, Memory, Thread},
+    limits::{COOL_AFTER, DISCOVER_INTERVAL, MAX_DISCOVER_INTERVAL, MAX_TOPICS},
     log::{Log, Writer},
+    serve::Asked,
     state::{LogState, ThreadState},
     timers::Timer,
 };
@@ -28,6 +28,7 @@ impl World {
         self.topics.insert(thread.topic(), id.clone());
         self.threads.insert(id.clone(), thread);
         self.announce_thread(&id, context);
+        context.look_up(id.clone(), Lookup::Wants, Asked::Missing { thread: id });
     }
 
     pub(super) fn on_join(
@@ -45,7 +46,9 @@ impl World {
                     return context.reply(request, Err(AppendError::Keys(error.to_string())));
                 }
                 merged.name = state.name.or(merged.name);
-                merged.addresses = state.addresses;
+                if !state.addresses.is_empty() {
+                    merged.addresses = state.addresses;
+                }
                 merged
             }
         };
@@ -56,12 +59,8 @@ impl World {
         if let Some(thread) = self.threads.get_mut(&id) {
             self.topics.remove(&thread.topic());
             thread.state = state;
-            thread.edge_changed();
             // Logs are read again, so that what was sealed opens, and this node's own log with it.
-            if let Memory::Hot(_) = thread.memory {
-                thread.memory = Memory::Loading(Vec::new());
-                context.push(Effect::Load { thread: id.clone() });
-            }
+            thread.load(context);
         } else {
             self.threads.insert(id.clone(), Thread::new(id.clone(), state, context.time()));
         }
@@ -103,17 +102,17 @@ impl World {
         };
         let topic = thread.topic();
         self.topics.remove(&topic);
-        for peer in &thread.peers {
-            if let Some(session) = self.sessions.get_mut(peer) {
-                session.forget(&topic);
-            }
-        }
+        self.sessions.values_mut().for_each(|session| session.forget(id, &topic));
         if thread.subscribed {
             context.shared.subscribed -= 1;
             context.push(Effect::Unsubscribe { topic });
         }
-        if let Memory::Loading(parked) = thread.memory {
-            parked.into_iter().for_each(|input| refuse(input, context));
+        context.shared.syncing.remove(id);
+        for request in thread.sync.into_iter().flat_map(|run| run.requests) {
+            context.reply(request, Err(AppendError::ThreadNotFound));
+        }
+        if let Memory::Loading(loading) = thread.memory {
+            loading.parked.into_iter().for_each(|input| self.abandon(input, &AppendError::ThreadNotFound, context));
         }
         let write = Write::RemoveThread { thread: id.clone() };
         let then = Then::Request { request, outcome: Outcome::Left };
@@ -128,14 +127,19 @@ impl World {
         context: &mut Context<'_>,
     ) {
         let Some(thread) = self.threads.get_mut(id) else { return };
-        if let Memory::Hot(_) = thread.memory {
+        let Memory::Loading(loading) = &mut thread.memory else { return };
+        loading.asked = loading.asked.saturating_sub(1);
+        if loading.asked > 0 {
             return;
         }
-        let memory = std::mem::replace(&mut thread.memory, Memory::Cold);
-        let parked = if let Memory::Loading(parked) = memory { parked } else { Vec::new() };
+        let parked = std::mem::take(&mut loading.parked);
+        thread.memory = Memory::Cold;
         let logs = match logs {
             Ok(logs) => logs,
-            Err(error) => return parked.into_iter().for_each(|input| fail(input, &error, context)),
+            Err(error) => {
+                let why = AppendError::Store(error);
+                return parked.into_iter().for_each(|input| self.abandon(input, &why, context));
+            }
         };
         let mut hot = Hot { wants: super::hot::Wants { more: true, ..Default::default() }, ..Hot::default() };
         hot.logs = logs.into_iter().map(|(log, state)| (log, Log::new(state))).collect();
@@ -145,29 +149,38 @@ impl World {
             log.writer = Some(Box::new(writer));
         }
         hot.fresh = hot.logs.keys().copied().collect();
+        let forked = hot.logs.iter().filter(|(_, log)| log.state.fork.is_some()).map(|(id, _)| *id);
+        let forked: Vec<_> = forked.collect();
         thread.memory = Memory::Hot(Box::new(hot));
+        thread.incomplete = false;
         thread.edge_changed();
+        let missed = std::mem::take(&mut thread.missed);
+        let peers: Vec<_> = thread.peers.iter().copied().collect();
         context.shared.unparked.extend(parked);
         context.after(COOL_AFTER, Timer::Cool(id.clone()));
         context.after(Duration::ZERO, Timer::Blocks(id.clone()));
-        // Who has more is not kept on disk: ask.
-        let peers: Vec<_> = thread.peers.iter().copied().collect();
-        peers.iter().for_each(|peer| self.check_heads(peer, id, context));
+        forked.iter().for_each(|log| self.reopen_fork(id, log, context));
+        missed.iter().for_each(|(log, own)| self.log_advanced(id, log, *own, context));
+        // Who has more is not kept on disk: where edges differ, heads are asked for.
+        peers.iter().for_each(|peer| self.compare_now(peer, context));
     }
 
     /// Lets go of a thread's logs when it was not used for long and nothing of it is under way.
     pub(super) fn cool(&mut self, id: &ThreadId, context: &mut Context<'_>) {
         let Some(thread) = self.threads.get_mut(id) else { return };
         let idle = context.time().saturating_sub(thread.used);
+        let syncing = thread.sync.is_some();
         let Some(hot) = thread.hot() else { return };
-        let busy = hot.sync.is_some()
+        let busy = syncing
             || !hot.wants.is_quiet()
             || hot.logs.values().any(|log| log.uncommitted > 0 || log.pull.is_busy() || log.announce_due || log.counting);
         if busy || idle < COOL_AFTER {
             let wait = COOL_AFTER.saturating_sub(idle).max(Duration::from_secs(1));
             return context.after(wait, Timer::Cool(id.clone()));
         }
+        let incomplete = !hot.wants.queue.is_empty() || hot.wants.is_stale();
         thread.edge();
+        thread.incomplete = incomplete;
         thread.memory = Memory::Cold;
     }
 
@@ -183,64 +196,5 @@ impl World {
         let wait = thread.discover_wait;
         thread.discover_wait = wait.saturating_mul(2).min(MAX_DISCOVER_INTERVAL);
         context.after(wait, Timer::Discover(id.clone()));
-    }
-
-    pub(super) fn on_sync(&mut self, request: RequestId, id: &ThreadId, context: &mut Context<'_>) {
-        let Some(thread) = self.threads.get_mut(id) else {
-            return context.reply(request, Err(AppendError::ThreadNotFound));
-        };
-        let peers = thread.peers.clone();
-        let key = *thread.access().dht_key();
-        let Some(hot) = thread.hot() else { return context.reply(request, Err(AppendError::Busy)) };
-        match &mut hot.sync {
-            Some(run) => run.requests.push(request),
-            None => {
-                let run = SyncRun { requests: vec![request], waiting: peers.clone(), answered: 0, failed: 0 };
-                hot.sync = Some(run);
-                context.after(SYNC_PATIENCE, Timer::EndSync(id.clone()));
-            }
-        }
-        // A pull that waits out a failure is due now: the caller asks for it.
-        let logs: Vec<_> = hot.logs.iter_mut().map(|(log, state)| {
-            state.sources.values_mut().for_each(|source| source.not_before = Duration::ZERO);
-            *log
-        }).collect();
-        if peers.is_empty() {
-            context.push(Effect::FindPeers { thread: id.clone(), key });
-        }
-        peers.iter().for_each(|peer| self.check_heads(peer, id, context));
-        logs.iter().for_each(|log| self.pull(id, log, context));
-    }
-
-    /// Answers a sync that has all it can get.
-    pub(super) fn sync_progress(&mut self, id: &ThreadId, context: &mut Context<'_>) {
-        let Some(hot) = self.threads.get_mut(id).and_then(Thread::hot) else { return };
-        let Some(run) = &hot.sync else { return };
-        let busy = hot.logs.values().any(|log| log.pull.is_busy() || log.uncommitted > 0 || log.counting);
-        let fetching = !hot.wants.is_quiet() || hot.wants.more;
-        if !run.waiting.is_empty() || run.answered + run.failed == 0 || busy || fetching {
-            return;
-        }
-        self.end_sync(id, context);
-    }
-
-    pub(super) fn end_sync(&mut self, id: &ThreadId, context: &mut Context<'_>) {
-        let Some(hot) = self.threads.get_mut(id).and_then(Thread::hot) else { return };
-        let Some(run) = hot.sync.take() else { return };
-        let outcome = Outcome::Synced { peers: run.answered, failed: run.failed + run.waiting.len() };
-        for request in run.requests {
-            context.reply(request, Ok(outcome.clone()));
-        }
-    }
-}
-
-/// Answers an input whose thread could not be read.
-fn fail(input: Input, error: &str, context: &mut Context<'_>) {
-    match input {
-        Input::Append(append) => context.reply(append.request, Err(AppendError::Store(error.to_owned()))),
-        Input::Store { request, .. } | Input::Sync { request, .. } => {
-            context.reply(request, Err(AppendError::Store(error.to_owned())));
-        }
-        other => refuse(other, context),
     }
 }

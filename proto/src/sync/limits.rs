@@ -52,6 +52,10 @@ pub const SYNC_INTERVAL: Duration = Duration::from_secs(10);
 pub const SYNC_RETRY: Duration = Duration::from_secs(2);
 /// How long `Sync` waits for peers before it answers with what it has.
 pub const SYNC_PATIENCE: Duration = Duration::from_secs(60);
+/// How long it waits where there is no peer: time to find one, not to bore the caller.
+pub const SYNC_PATIENCE_ALONE: Duration = Duration::from_secs(10);
+/// How soon a proof that was not answered, or not believed, is shown again.
+pub const PROVE_RETRY: Duration = Duration::from_secs(2);
 /// How soon peers are looked for when a thread has none; doubled each time.
 pub const DISCOVER_INTERVAL: Duration = Duration::from_secs(5);
 /// The longest such wait.

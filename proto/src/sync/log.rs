@@ -45,8 +45,10 @@ impl std::fmt::Debug for Writer {
 /// A peer that has records of a log.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Source {
-    /// The highest counter that it is known to have.
+    /// The highest counter that it is thought to have.
     pub(super) counter: u64,
+    /// The highest counter that it has said itself to have.
+    pub(super) claimed: u64,
     /// Not asked before this time.
     pub(super) not_before: Duration,
     /// Failures in a row.
@@ -111,8 +113,32 @@ pub(super) struct Log {
 impl Log {
     pub(super) fn new(state: LogState) -> Self {
         let mut log = Self { state: Arc::new(state), ..Self::default() };
-        log.durable = log.state.active_head();
+        log.set_durable(log.state.head);
         log
+    }
+
+    /// Nothing of it has ever been here: peers have spoken of it.
+    pub(super) fn is_empty(&self) -> bool {
+        let untouched = self.state.head.is_none() && self.state.fork.is_none() && self.writer.is_none();
+        untouched && self.uncommitted == 0 && !self.pull.is_busy()
+    }
+
+    /// The main chain is durable up to `head`; what is told of it ends before a fork.
+    pub(super) fn set_durable(&mut self, head: Option<Head>) {
+        if head.map(|head| head.counter) > self.durable.map(|durable| durable.counter) {
+            self.durable = head;
+        }
+        if let Some(fork) = self.state.fork
+            && self.durable_counter() >= fork.counter
+        {
+            self.durable = self.state.before_fork.filter(|head| head.counter == fork.counter - 1);
+        }
+    }
+
+    /// A fork is known, but not the record before it, which is on disk.
+    pub(super) fn lacks_before_fork(&self) -> bool {
+        self.state.fork.is_some_and(|fork| fork.counter > 1 && self.state.counter() >= fork.counter)
+            && self.state.active_head().is_none()
     }
 
     /// The durable head's counter; 0 for none.
@@ -160,10 +186,15 @@ impl Log {
     /// The durable records after `counter`, if all of them are still at hand.
     pub(super) fn recent_after(&self, counter: u64) -> Option<impl Iterator<Item = &Arc<VerifiedRecord>>> {
         let first = self.recent.front()?.record.counter();
-        let skip = usize::try_from((counter + 1).checked_sub(first)?).ok()?;
+        let skip = usize::try_from(counter.checked_add(1)?.checked_sub(first)?).ok()?;
         let durable = self.durable_counter();
         let records = self.recent.iter().skip(skip).map(|recent| &recent.record);
         Some(records.take_while(move |record| record.counter() <= durable))
+    }
+
+    /// The counter before the oldest record that is still at hand.
+    pub(super) fn before_recent(&self) -> u64 {
+        self.recent.front().map_or(0, |recent| recent.record.counter() - 1)
     }
 
     /// Notes that `peer` has records up to `counter`.

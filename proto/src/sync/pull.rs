@@ -8,7 +8,8 @@ use super::{
     hot::Thread,
     ingest::Origin,
     limits::{
-        FIRST_RANGE_RECORDS, MAX_AHEAD_BYTES, MAX_PAGES_IN_FLIGHT, MAX_RANGE_RECORDS, PULL_PATIENCE,
+        FIRST_RANGE_RECORDS, MAX_AHEAD_BYTES, MAX_PAGES_IN_FLIGHT, MAX_RANGE_RECORDS, MAX_REQUESTS_PER_SESSION,
+        PULL_PATIENCE,
     },
     log::Log,
     serve::{Asked, Range},
@@ -36,8 +37,6 @@ pub(super) struct Pull {
     ahead_bytes: usize,
     /// Bytes of a record, on average.
     average: usize,
-    /// A timer is set.
-    waiting: bool,
 }
 
 impl Pull {
@@ -53,8 +52,14 @@ impl Pull {
 
     pub(super) fn keep_ahead(&mut self, record: Arc<VerifiedRecord>, peer: PeerId, limit: usize) {
         let size = record.sealed().bytes.len();
-        if self.ahead_bytes + size > limit || self.ahead.contains_key(&record.counter()) {
+        if self.ahead.contains_key(&record.counter()) {
             return;
+        }
+        // What is needed sooner takes the place of what is needed last.
+        while self.ahead_bytes + size > limit {
+            let Some(last) = self.ahead.last_entry().filter(|last| *last.key() > record.counter()) else { return };
+            let (dropped, _) = last.remove();
+            self.ahead_bytes -= dropped.sealed().bytes.len();
         }
         self.ahead_bytes += size;
         self.ahead.insert(record.counter(), (record, peer));
@@ -122,16 +127,28 @@ impl World {
             if log.pull.in_flight.is_empty() && log.pull.verifying == 0 {
                 // Nothing is under way: whatever was asked for and did not come counts as not asked.
                 log.pull.asked = head;
+                log.pull.gaps.clear();
             }
             let pages = log.pull.in_flight.len() + log.pull.verifying;
-            if head >= target || pages >= MAX_PAGES_IN_FLIGHT || log.pull.ahead_bytes >= MAX_AHEAD_BYTES {
+            // One page at a time while it is not known who writes the log, or while much waits already for what is missing.
+            let crowded = head == 0 || log.pull.ahead_bytes >= MAX_AHEAD_BYTES;
+            if head >= target || pages >= if crowded { 1 } else { MAX_PAGES_IN_FLIGHT } {
                 return;
             }
             let Some(range) = log.pull.next_range(head, target) else { return };
-            let Some(peer) = best_source(log, range.after, now) else {
+            let sessions = &mut self.sessions;
+            let is_free = |peer: &PeerId| sessions.get(peer).is_some_and(|session| session.pages < MAX_REQUESTS_PER_SESSION);
+            let Some(peer) = best_source(log, range.after, now, is_free) else {
                 log.pull.give_back(range);
+                if let Some(session) = best_source(log, range.after, now, |_| true).and_then(|peer| sessions.get_mut(&peer)) {
+                    session.stalled.insert((id.clone(), *log_id));
+                    return;
+                }
                 return wait_for_source(log, id, log_id, context);
             };
+            if let Some(session) = sessions.get_mut(&peer) {
+                session.pages += 1;
+            }
             let has = log.sources.get(&peer).map_or(range.until, |source| source.counter);
             let asked = Range { after: range.after, until: range.until.min(has) };
             if asked.until < range.until {
@@ -144,12 +161,14 @@ impl World {
         }
     }
 
-    pub(super) fn pull_due(&mut self, id: &ThreadId, log: &LogId, context: &mut Context<'_>) {
-        if let Some(log) = self.log_mut(id, log) {
-            log.pull.waiting = false;
+    /// A page of a peer has landed: logs that waited for that may go on.
+    pub(super) fn pull_stalled(&mut self, peer: &PeerId, context: &mut Context<'_>) {
+        while let Some(session) = self.sessions.get_mut(peer)
+            && session.pages < MAX_REQUESTS_PER_SESSION
+            && let Some((thread, log)) = session.stalled.pop_first()
+        {
+            self.pull(&thread, &log, context);
         }
-        self.pull(id, log, context);
-        self.sync_progress(id, context);
     }
 
     /// A page has come.
@@ -165,21 +184,25 @@ impl World {
         context: &mut Context<'_>,
     ) {
         let now = context.time();
+        let topic = self.threads.get(id).map(Thread::topic);
         let Some(log) = self.log_mut(id, log_id) else { return };
         log.pull.in_flight.retain(|(pending, ..)| *pending != request);
         let Some(envelope) = envelope else {
-            // It announced more than it has.
             if let Some(source) = log.sources.get_mut(&peer) {
                 source.counter = source.counter.min(range.after);
                 source.failed(now);
+                // It has said itself that it has more, while others may only have thought so.
+                if std::mem::replace(&mut source.claimed, 0) > range.after {
+                    context.penalize(peer, Misbehaviour::FalseHeads);
+                }
             }
             log.pull.give_back(range);
-            context.penalize(peer, Misbehaviour::FalseHeads);
             self.pull(id, log_id, context);
-            return self.sync_progress(id, context);
+            return self.drop_empty(id, log_id);
         };
         let last = envelope.last_counter();
-        let fits = envelope.log == *log_id && envelope.counter == range.after + 1 && last <= range.until;
+        let asked = envelope.log == *log_id && Some(envelope.topic) == topic;
+        let fits = asked && envelope.counter == range.after + 1 && last <= range.until;
         if !fits {
             context.penalize(peer, Misbehaviour::WrongAnswer);
             return self.page_useless(peer, id, log_id, range, context);
@@ -206,7 +229,7 @@ impl World {
             log.pull.in_flight.retain(|(pending, ..)| *pending != request);
         }
         self.page_useless(peer, id, log_id, range, context);
-        self.sync_progress(id, context);
+        self.drop_empty(id, log_id);
     }
 
     /// A range has to be asked for again, from somebody else if possible.
@@ -239,6 +262,10 @@ impl World {
         let last = heads.last().map(|head| head.log);
         for head in heads {
             self.on_head(peer, id, &head, Duration::ZERO, context);
+            // From the peer itself, so this is what it has, and no less.
+            if let Some(source) = self.log_mut(id, &head.log).and_then(|log| log.sources.get_mut(&peer)) {
+                (source.counter, source.claimed) = (head.counter, head.counter);
+            }
         }
         let topic = self.threads.get(id).map(Thread::topic);
         if let (true, Some(after), Some(topic)) = (more, last, topic) {
@@ -253,7 +280,7 @@ impl World {
         if let Some(session) = self.sessions.get_mut(peer) {
             session.heads_in_flight = session.heads_in_flight.saturating_sub(1);
         }
-        if let Some(run) = self.threads.get_mut(id).and_then(Thread::hot).and_then(|hot| hot.sync.as_mut())
+        if let Some(run) = self.threads.get_mut(id).and_then(|thread| thread.sync.as_mut())
             && run.waiting.remove(peer)
         {
             if answered {
@@ -263,7 +290,6 @@ impl World {
             }
         }
         self.ask_heads(peer, context);
-        self.sync_progress(id, context);
     }
 
     /// Heads were published. Returns whether any was news.
@@ -297,10 +323,7 @@ impl World {
     ) {
         let connected = self.sessions.contains_key(&peer);
         let Some(hot) = self.threads.get_mut(id).and_then(Thread::hot) else { return };
-        if !hot.logs.contains_key(&head.log) && hot.logs.len() >= super::limits::MAX_LOGS {
-            return;
-        }
-        if !connected {
+        if !connected || !hot.has_room(&head.log) {
             return;
         }
         let log = hot.logs.entry(head.log).or_default();
@@ -322,31 +345,27 @@ impl World {
         }
         if patience.is_zero() {
             self.pull(id, &head.log, context);
-        } else if !log.pull.waiting {
-            log.pull.waiting = true;
+        } else {
             context.after(patience, Timer::Pull(id.clone(), head.log));
         }
     }
 }
 
 /// The source with the fewest pages in flight among those that have the record after `after` and did not fail just now.
-fn best_source(log: &Log, after: u64, now: Duration) -> Option<PeerId> {
+fn best_source(log: &Log, after: u64, now: Duration, is_free: impl Fn(&PeerId) -> bool) -> Option<PeerId> {
     let load = |peer: &PeerId| log.pull.in_flight.iter().filter(|(_, source, _)| source == peer).count();
     log.sources
         .iter()
-        .filter(|(_, source)| source.counter > after && source.not_before <= now)
+        .filter(|(peer, source)| source.counter > after && source.not_before <= now && is_free(peer))
         .min_by_key(|(peer, source)| (load(peer), source.failures))
         .map(|(peer, _)| *peer)
 }
 
 /// All who have the records failed just now: come back when the first may be asked again.
-fn wait_for_source(log: &mut Log, id: &ThreadId, log_id: &LogId, context: &mut Context<'_>) {
+fn wait_for_source(log: &Log, id: &ThreadId, log_id: &LogId, context: &mut Context<'_>) {
     let now = context.time();
     let soonest = log.sources.values().map(|source| source.not_before).filter(|at| *at > now).min();
-    if let Some(at) = soonest
-        && !log.pull.waiting
-    {
-        log.pull.waiting = true;
+    if let Some(at) = soonest {
         context.after(at - now, Timer::Pull(id.clone(), *log_id));
     }
 }

@@ -14,6 +14,14 @@ use crate::{
     wire::{Ack, Envelope, Request, Role},
 };
 
+/// What a push carried of one log: the records after one counter up to another.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PushedRun {
+    pub(super) log: LogId,
+    before: u64,
+    last: u64,
+}
+
 impl World {
     /// A log of this node has new durable records.
     pub(super) fn push_records(&mut self, id: &ThreadId, log: &LogId, context: &mut Context<'_>) {
@@ -46,11 +54,16 @@ impl World {
             if envelopes.is_empty() {
                 continue;
             }
-            let runs = envelopes.iter().map(|envelope| (thread.clone(), envelope.log)).collect();
+            let run = |envelope: &Envelope| PushedRun {
+                log: envelope.log,
+                before: envelope.counter - 1,
+                last: envelope.last_counter(),
+            };
+            let runs = envelopes.iter().map(run).collect();
             if let Some(session) = self.sessions.get_mut(peer) {
                 session.pushing = true;
             }
-            context.ask(*peer, Request::Push(envelopes), Asked::Push { peer: *peer, runs });
+            context.ask(*peer, Request::Push(envelopes), Asked::Push { peer: *peer, thread, runs });
         }
     }
 
@@ -69,7 +82,8 @@ impl World {
         let key = &context.shared.config.node_key;
         for log_id in logs {
             let Some(log) = hot.logs.get_mut(log_id) else { continue };
-            let known = log.sources.get(peer).map_or(0, |source| source.counter);
+            // Of a peer of which nothing is known the newest are the best guess: it asks for the ones before if they are missing.
+            let known = log.sources.get(peer).map_or(log.before_recent(), |source| source.counter);
             let Some(run) = run_after(log, log_id, known, &mut room) else { continue };
             let envelope = run.sign(topic, key);
             // Taken as arrived until the answer says otherwise, so that nothing is sent twice.
@@ -83,27 +97,28 @@ impl World {
     pub(super) fn on_acks(
         &mut self,
         peer: PeerId,
-        runs: &[(ThreadId, LogId)],
+        id: &ThreadId,
+        runs: &[PushedRun],
         acks: Result<Vec<Ack>, Failure>,
         context: &mut Context<'_>,
     ) {
         if let Some(session) = self.sessions.get_mut(&peer) {
             session.pushing = false;
         }
-        for (id, log_id) in runs {
-            let Some(thread) = self.threads.get_mut(id) else { continue };
-            let topic = thread.topic();
-            let Some(log) = thread.hot().and_then(|hot| hot.logs.get_mut(log_id)) else { continue };
-            let ack = acks.as_ref().ok().and_then(|acks| acks.iter().find(|ack| ack.topic == topic && ack.log == *log_id));
-            // Without an answer nothing is known of what the peer has; it will ask for itself.
-            let counter = ack.map_or(0, |ack| ack.counter.min(log.state.counter()));
-            let arrived = ack.is_some_and(|ack| !ack.busy);
-            if let Some(source) = log.sources.get_mut(&peer) {
-                source.counter = counter;
-            }
-            let behind = counter < log.durable_counter();
-            if arrived && behind && let Some(session) = self.sessions.get_mut(&peer) {
-                session.push_due.insert((id.clone(), *log_id));
+        for run in runs {
+            let Some(log) = self.log_mut(id, &run.log) else { continue };
+            let Some(ack) = acks.as_ref().ok().and_then(|acks| acks.iter().find(|ack| ack.log == run.log)) else {
+                // Nothing is known of what the peer has; it will ask for itself.
+                log.sources.remove(&peer);
+                continue;
+            };
+            let counter = ack.counter.min(log.state.counter());
+            log.sources.entry(peer).or_default().counter = counter;
+            // Whoever has come no further with what it was sent has its reasons: a gap that it pulls, or a fork.
+            let moved = counter >= run.last || counter < run.before;
+            let due = !ack.busy && moved && counter < log.durable_counter();
+            if due && let Some(session) = self.sessions.get_mut(&peer) {
+                session.push_due.insert((id.clone(), run.log));
             }
         }
         if acks.is_ok() {

@@ -8,6 +8,7 @@ use super::{
     hot::Thread,
     ingest::Origin,
     input::{Failure, Found},
+    push::PushedRun,
     state::Head,
 };
 use crate::{
@@ -33,9 +34,9 @@ pub(super) enum Asked {
     /// A page of inert records.
     Inert { peer: PeerId, thread: ThreadId, log: LogId },
     /// A push.
-    Push { peer: PeerId, runs: Vec<(ThreadId, LogId)> },
+    Push { peer: PeerId, thread: ThreadId, runs: Vec<PushedRun> },
     /// Blocks.
-    Blocks { thread: ThreadId },
+    Blocks { peer: PeerId, thread: ThreadId },
     /// CIDs of the own chain, to compare valid records with.
     Cids { thread: ThreadId, log: LogId, records: Vec<Arc<VerifiedRecord>>, origin: Origin },
     /// Whether the own chain has the peer's head.
@@ -46,6 +47,8 @@ pub(super) enum Asked {
     InertCount { thread: ThreadId, log: LogId, fork: u64 },
     /// Wanted blocks.
     Wants { thread: ThreadId },
+    /// Whether a cold thread wants blocks.
+    Missing { thread: ThreadId },
 }
 
 /// Records that are asked for: those after one counter up to another.
@@ -56,38 +59,69 @@ pub(super) struct Range {
 }
 
 impl Asked {
+    /// The peer that was asked; none for the store.
+    pub(super) fn peer(&self) -> Option<PeerId> {
+        match self {
+            Asked::Proofs { peer }
+            | Asked::Edges { peer }
+            | Asked::Heads { peer, .. }
+            | Asked::Records { peer, .. }
+            | Asked::Descend { peer, .. }
+            | Asked::Inert { peer, .. }
+            | Asked::Push { peer, .. }
+            | Asked::Blocks { peer, .. } => Some(*peer),
+            Asked::Cids { .. }
+            | Asked::HasHead { .. }
+            | Asked::BeforeFork { .. }
+            | Asked::InertCount { .. }
+            | Asked::Wants { .. }
+            | Asked::Missing { .. } => None,
+        }
+    }
+
     /// The thread whose logs the answer needs.
     pub(super) fn thread(&self) -> Option<ThreadId> {
         match self {
-            Asked::Proofs { .. } | Asked::Edges { .. } | Asked::Push { .. } => None,
-            Asked::Heads { thread, .. }
+            Asked::Push { .. } | Asked::Missing { .. } => None,
+            asked => asked.about().cloned(),
+        }
+    }
+
+    /// The thread that the question is about.
+    fn about(&self) -> Option<&ThreadId> {
+        match self {
+            Asked::Proofs { .. } | Asked::Edges { .. } => None,
+            Asked::Push { thread, .. }
+            | Asked::Missing { thread }
+            | Asked::Heads { thread, .. }
             | Asked::Records { thread, .. }
             | Asked::Descend { thread, .. }
             | Asked::Inert { thread, .. }
-            | Asked::Blocks { thread }
+            | Asked::Blocks { thread, .. }
             | Asked::Cids { thread, .. }
             | Asked::HasHead { thread, .. }
             | Asked::BeforeFork { thread, .. }
             | Asked::InertCount { thread, .. }
-            | Asked::Wants { thread } => Some(thread.clone()),
+            | Asked::Wants { thread } => Some(thread),
         }
     }
 }
 
 impl World {
     /// The thread whose logs a request needs. A push takes its threads one by one.
-    pub(super) fn request_needs(&self, request: &Request) -> Option<ThreadId> {
-        match request {
+    ///
+    /// Nothing is read for a peer that has not proven access: the refusal would come later than for an unknown thread.
+    pub(super) fn request_needs(&self, peer: &PeerId, request: &Request) -> Option<ThreadId> {
+        let topic = match request {
             Request::Heads { topic, .. }
             | Request::Records { topic, .. }
             | Request::Inert { topic, .. }
-            | Request::Blocks { topic, .. } => self.topics.get(topic).cloned(),
-            Request::Push(envelopes) => {
-                let topic = envelopes.first()?.topic;
-                self.topics.get(&topic).cloned()
-            }
-            Request::Proofs(_) | Request::Edges(_) | Request::Invite { .. } => None,
-        }
+            | Request::Blocks { topic, .. } => topic,
+            Request::Push(envelopes) => &envelopes.first()?.topic,
+            Request::Proofs(_) | Request::Edges(_) | Request::Invite { .. } => return None,
+        };
+        let proven = self.sessions.get(peer).is_some_and(|session| session.proven.contains_key(topic));
+        self.topics.get(topic).filter(|_| proven).cloned()
     }
 
     pub(super) fn on_request(
@@ -167,9 +201,18 @@ impl World {
         let Some(asked) = context.shared.asked.remove(&request) else { return };
         // A refusal counts as a failure of the request; what did not fit the question is the peer's fault.
         let result = match result {
-            Ok(Response::Refusal(_)) => Err(Failure::Busy),
+            Ok(Response::Refusal(refusal)) => {
+                if let (Refusal::Unknown, Some(peer), Some(thread)) = (refusal, asked.peer(), asked.about()) {
+                    self.disowned(&peer, thread, context);
+                }
+                Err(Failure::Busy)
+            }
             other => other,
         };
+        let page_of = if let Asked::Records { peer, .. } = &asked { Some(*peer) } else { None };
+        if let Some(session) = page_of.and_then(|peer| self.sessions.get_mut(&peer)) {
+            session.pages = session.pages.saturating_sub(1);
+        }
         match (asked, result) {
             (Asked::Proofs { peer }, Ok(Response::Proofs(proofs))) => self.on_proofs_answer(peer, Ok(proofs), context),
             (Asked::Edges { peer }, Ok(Response::Edges(opened))) => self.on_edges_answer(peer, Ok(opened), context),
@@ -185,11 +228,16 @@ impl World {
             (Asked::Inert { peer, thread, log }, Ok(Response::Inert { records, more })) => {
                 self.on_inert_page(peer, &thread, &log, records, more, context);
             }
-            (Asked::Push { peer, runs }, Ok(Response::Push(acks))) => self.on_acks(peer, &runs, Ok(acks), context),
-            (Asked::Blocks { thread }, Ok(Response::Blocks { blocks, more })) => {
+            (Asked::Push { peer, thread, runs }, Ok(Response::Push(acks))) => {
+                self.on_acks(peer, &thread, &runs, Ok(acks), context);
+            }
+            (Asked::Blocks { thread, .. }, Ok(Response::Blocks { blocks, more })) => {
                 self.on_blocks(&thread, request, Ok((blocks, more)), context);
             }
             (asked, result) => self.on_failure(request, asked, result, context),
+        }
+        if let Some(peer) = page_of {
+            self.pull_stalled(&peer, context);
         }
     }
 
@@ -221,20 +269,25 @@ impl World {
                 self.on_page_failed(peer, &thread, &log, request, range, context);
                 peer
             }
-            Asked::Push { peer, runs } => {
-                self.on_acks(peer, &runs, Err(failure), context);
+            Asked::Push { peer, thread, runs } => {
+                self.on_acks(peer, &thread, &runs, Err(failure), context);
                 peer
             }
-            Asked::Blocks { thread } => {
+            Asked::Blocks { peer, thread } => {
                 self.on_blocks(&thread, request, Err(failure), context);
-                return;
+                peer
             }
-            Asked::Descend { peer, .. } | Asked::Inert { peer, .. } => peer,
+            Asked::Inert { peer, thread, log } => {
+                self.list_again(&peer, &thread, &log);
+                peer
+            }
+            Asked::Descend { peer, .. } => peer,
             Asked::Cids { .. }
             | Asked::HasHead { .. }
             | Asked::BeforeFork { .. }
             | Asked::InertCount { .. }
-            | Asked::Wants { .. } => return,
+            | Asked::Wants { .. }
+            | Asked::Missing { .. } => return,
         };
         if wrong_answer {
             context.penalize(peer, Misbehaviour::WrongAnswer);
@@ -260,8 +313,16 @@ impl World {
             }
             (Asked::Wants { thread }, Found::Wants(wants)) => self.on_wants(&thread, wants, context),
             // The store failed: what was asked is asked again by the next comparison, and the node has said why in its log.
-            (Asked::Cids { origin, .. }, _) => self.finish(origin, super::ingest::Fate::Dropped, context),
-            (Asked::InertCount { thread, log, .. }, _) => self.inert_count_failed(&thread, &log),
+            (Asked::Cids { thread, log, origin, .. }, _) => {
+                self.finish_run(&thread, &log, origin, super::ingest::Fate::Busy, context);
+            }
+            (Asked::InertCount { thread, log, .. }, _) => self.inert_count_failed(&thread, &log, context),
+            (Asked::Missing { thread }, Found::Wants(wants)) => {
+                if let Some(thread) = self.threads.get_mut(&thread) {
+                    thread.incomplete |= !wants.is_empty();
+                }
+                self.resume_blocks(&thread, context);
+            }
             (Asked::Wants { thread }, _) => self.on_wants(&thread, Vec::new(), context),
             _ => {}
         }

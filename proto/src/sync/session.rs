@@ -8,8 +8,9 @@ use std::{
 use super::{
     effect::{Effect, InboundId, Misbehaviour},
     engine::{Context, World},
+    hot::Thread,
     input::Failure,
-    limits::{MAX_HEAD_REQUESTS, MAX_SESSIONS, SYNC_INTERVAL, SYNC_RETRY},
+    limits::{MAX_HEAD_REQUESTS, MAX_SESSIONS, PROVE_RETRY, SYNC_INTERVAL, SYNC_RETRY},
     serve::Asked,
     timers::Timer,
 };
@@ -36,11 +37,18 @@ pub(super) struct Session {
     pub(super) pushing: bool,
     /// Inert records that were listed from this peer, by the digest it had then.
     pub(super) inert_listed: BTreeMap<(ThreadId, LogId), [u8; 32]>,
+    /// Pages of records in flight, and logs that wait for one of them to land.
+    pub(super) pages: usize,
+    pub(super) stalled: BTreeSet<(ThreadId, LogId)>,
 }
 
 impl Session {
-    pub(super) fn forget(&mut self, topic: &TopicId) {
+    pub(super) fn forget(&mut self, id: &ThreadId, topic: &TopicId) {
         self.proven.remove(topic);
+        self.heads_due.retain(|due| due != id);
+        self.push_due.retain(|(due, _)| due != id);
+        self.inert_listed.retain(|(listed, _), _| listed != id);
+        self.stalled.retain(|(stalled, _)| stalled != id);
     }
 }
 
@@ -57,24 +65,45 @@ impl World {
 
     pub(super) fn on_peer_gone(&mut self, peer: &PeerId, context: &mut Context<'_>) {
         let Some(session) = self.sessions.remove(peer) else { return };
+        context.shared.timers.cancel(&Timer::Compare(*peer));
+        context.shared.timers.cancel(&Timer::Prove(*peer));
         for topic in session.proven.keys() {
-            let Some(id) = self.topics.get(topic).cloned() else { continue };
-            let Some(thread) = self.threads.get_mut(&id) else { continue };
-            thread.peers.remove(peer);
-            if thread.peers.is_empty() {
-                context.after(Duration::ZERO, Timer::Discover(id.clone()));
+            if let Some(id) = self.topics.get(topic).cloned() {
+                self.lose_peer(peer, &id, context);
             }
-            if let Some(hot) = thread.hot() {
-                hot.logs.values_mut().for_each(|log| {
-                    log.sources.remove(peer);
-                });
-                if let Some(run) = &mut hot.sync
-                    && run.waiting.remove(peer)
-                {
-                    run.failed += 1;
-                }
-            }
-            self.sync_progress(&id, context);
+        }
+        self.fail_requests(peer, context);
+    }
+
+    /// A peer has gone or does not share a thread any more.
+    fn lose_peer(&mut self, peer: &PeerId, id: &ThreadId, context: &mut Context<'_>) {
+        let Some(thread) = self.threads.get_mut(id) else { return };
+        if !thread.peers.remove(peer) {
+            return;
+        }
+        if thread.peers.is_empty() {
+            context.after(Duration::ZERO, Timer::Discover(id.clone()));
+        }
+        if let Some(run) = &mut thread.sync
+            && run.waiting.remove(peer)
+        {
+            run.failed += 1;
+        }
+        let Some(hot) = thread.hot() else { return };
+        hot.logs.values_mut().for_each(|log| {
+            log.sources.remove(peer);
+        });
+        hot.logs.retain(|_, log| !log.is_empty() || log.target() > 0);
+    }
+
+    /// A peer says that it does not know a thread, or has not seen the proof: it is shown once more.
+    pub(super) fn disowned(&mut self, peer: &PeerId, id: &ThreadId, context: &mut Context<'_>) {
+        let Some(topic) = self.threads.get(id).map(Thread::topic) else { return };
+        let Some(session) = self.sessions.get_mut(peer) else { return };
+        if session.proven.contains_key(&topic) {
+            session.forget(id, &topic);
+            self.lose_peer(peer, id, context);
+            context.after(PROVE_RETRY, Timer::Prove(*peer));
         }
     }
 
@@ -84,6 +113,14 @@ impl World {
         for peer in peers {
             self.prove(&peer, std::slice::from_ref(thread), context);
         }
+    }
+
+    /// Shows those proofs again that a peer has not answered.
+    pub(super) fn prove_again(&mut self, peer: &PeerId, context: &mut Context<'_>) {
+        let Some(session) = self.sessions.get(peer) else { return };
+        let unproven = self.topics.iter().filter(|(topic, _)| !session.proven.contains_key(*topic));
+        let threads: Vec<_> = unproven.map(|(_, id)| id.clone()).collect();
+        self.prove(peer, &threads, context);
     }
 
     fn prove(&mut self, peer: &PeerId, threads: &[ThreadId], context: &mut Context<'_>) {
@@ -109,10 +146,11 @@ impl World {
     ) {
         let me = context.shared.config.peer;
         let mut answer = Vec::new();
+        let mut news = false;
+        // An unknown thread costs the same computation as a known one, and gets the same silence as a wrong proof.
+        let stranger = AccessKey::new([0; 32]);
         for proof in proofs {
             let thread = self.topics.get(&proof.topic).and_then(|id| self.threads.get(id));
-            // An unknown thread costs the same computation as a known one, and gets the same silence as a wrong proof.
-            let stranger = AccessKey::new([0; 32]);
             let access = thread.map_or(&stranger, |thread| thread.access());
             let right = access.verify_proof(&proof.mac, &peer, &me, Direction::Request);
             let mac = access.proof(&peer, &me, Direction::Response);
@@ -123,9 +161,13 @@ impl World {
             }
             answer.push(Proof { topic: proof.topic, mac, role: thread.role() });
             let id = thread.id.clone();
-            self.set_proven(peer, &id, proof.topic, proof.role, context);
+            news |= self.set_proven(peer, &id, proof.topic, proof.role, context);
         }
         context.push(Effect::Respond { inbound, response: Response::Proofs(answer) });
+        if news {
+            // Not at once: the peer believes this node only when the answer is there.
+            context.after(SYNC_RETRY, Timer::Compare(peer));
+        }
     }
 
     pub(super) fn on_proofs_answer(
@@ -134,7 +176,7 @@ impl World {
         answer: Result<Vec<Proof>, Failure>,
         context: &mut Context<'_>,
     ) {
-        let Ok(proofs) = answer else { return };
+        let Ok(proofs) = answer else { return context.after(PROVE_RETRY, Timer::Prove(peer)) };
         let me = context.shared.config.peer;
         let mut proven = false;
         for proof in proofs {
@@ -152,18 +194,27 @@ impl World {
         }
     }
 
-    fn set_proven(&mut self, peer: PeerId, id: &ThreadId, topic: TopicId, role: Role, context: &mut Context<'_>) {
-        let Some(session) = self.sessions.get_mut(&peer) else { return };
-        let Some(thread) = self.threads.get_mut(id) else { return };
+    /// Returns whether the peer is new to the thread.
+    fn set_proven(
+        &mut self,
+        peer: PeerId,
+        id: &ThreadId,
+        topic: TopicId,
+        role: Role,
+        context: &mut Context<'_>,
+    ) -> bool {
+        let Some(session) = self.sessions.get_mut(&peer) else { return false };
+        let Some(thread) = self.threads.get_mut(id) else { return false };
         session.proven.insert(topic, role);
         if !thread.peers.insert(peer) {
-            return;
+            return false;
         }
-        let Some(hot) = thread.hot() else { return };
-        if let Some(run) = &mut hot.sync {
+        if let Some(run) = &mut thread.sync {
             run.waiting.insert(peer);
+            self.check_heads(&peer, id, context);
         }
-        self.check_heads(&peer, id, context);
+        self.resume_blocks(id, context);
+        true
     }
 
     /// The regular comparison with a peer, and the next one.
@@ -176,7 +227,7 @@ impl World {
     }
 
     /// Compares now, or right after the comparison that is under way: never two at once, never one forgotten.
-    fn compare_now(&mut self, peer: &PeerId, context: &mut Context<'_>) {
+    pub(super) fn compare_now(&mut self, peer: &PeerId, context: &mut Context<'_>) {
         let Some(session) = self.sessions.get_mut(peer) else { return };
         if session.proven.is_empty() {
             return;

@@ -1,6 +1,9 @@
 //! Deadlines, in order. A timer may come late or for something that is gone: whoever handles it looks again.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::{
     PeerId,
@@ -12,6 +15,8 @@ use crate::{
 pub(super) enum Timer {
     /// Compare edges with a peer.
     Compare(PeerId),
+    /// Show a peer again what it has not answered.
+    Prove(PeerId),
     /// Publish the head of a log.
     Announce(ThreadId, LogId),
     /// Look again for records that are missing.
@@ -28,15 +33,27 @@ pub(super) enum Timer {
     EndSync(ThreadId),
 }
 
-/// The pending deadlines.
+/// The pending deadlines, at most one of each kind: of two the sooner counts.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     due: BTreeSet<(Duration, Timer)>,
+    at: BTreeMap<Timer, Duration>,
 }
 
 impl Timers {
     pub(super) fn set(&mut self, at: Duration, timer: Timer) {
+        if self.at.get(&timer).is_some_and(|known| *known <= at) {
+            return;
+        }
+        self.cancel(&timer);
+        self.at.insert(timer.clone(), at);
         self.due.insert((at, timer));
+    }
+
+    pub(super) fn cancel(&mut self, timer: &Timer) {
+        if let Some(at) = self.at.remove(timer) {
+            self.due.remove(&(at, timer.clone()));
+        }
     }
 
     pub(super) fn next(&self) -> Option<Duration> {
@@ -47,6 +64,14 @@ impl Timers {
         if self.next()? > now {
             return None;
         }
-        self.due.pop_first().map(|(_, timer)| timer)
+        let (_, timer) = self.due.pop_first()?;
+        self.at.remove(&timer);
+        Some(timer)
+    }
+
+    /// How many are pending.
+    #[cfg(any(test, feature = "test-utils"))]
+    pub(super) fn len(&self) -> usize {
+        self.due.len()
     }
 }
