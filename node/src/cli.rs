@@ -5,6 +5,7 @@
 //! goes through many.
 
 mod append;
+mod bench;
 mod command;
 mod config;
 mod context;

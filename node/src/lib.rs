@@ -4,6 +4,7 @@
 //! [`api`] serves it on a local port, and [`cli`] is the program that users see.
 
 pub mod api;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod model;

@@ -10,7 +10,7 @@ use tokio::runtime::Builder;
 use super::context::Context;
 use super::exit::{EXIT_CODES, Exit, Failure};
 use super::output::Output;
-use super::{append, config, daemon, id, init, log, object, peers, stat, sync, thread, verify};
+use super::{append, bench, config, daemon, id, init, log, object, peers, stat, sync, thread, verify};
 
 /// A peer-to-peer node for threads: encrypted logs of several writers, replicated by followers that cannot read them
 #[derive(Debug, Parser)]
@@ -58,6 +58,7 @@ enum Command {
     Addr(peers::AddrArgs),
     Keys(stat::KeysArgs),
     Stat(stat::Args),
+    Bench(bench::Args),
     #[command(subcommand)]
     Config(config::Args),
     /// Print a script that completes commands in a shell
@@ -83,7 +84,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    let many_threads = matches!(cli.command, Command::Daemon(_));
+    let many_threads = matches!(cli.command, Command::Daemon(_) | Command::Bench(_));
     let mut builder = if many_threads { Builder::new_multi_thread() } else { Builder::new_current_thread() };
     let runtime = builder.enable_all().build().map_err(|error| anyhow::Error::new(error).context("cannot start"))?;
     let ended = runtime.block_on(dispatch(cli));
@@ -129,6 +130,7 @@ async fn one(context: &mut Context, command: Command) -> Result<(), Failure> {
         Command::Addr(args) => peers::addr(context, args).await,
         Command::Keys(args) => stat::keys(context, args).await,
         Command::Stat(args) => stat::run(context, args).await,
+        Command::Bench(args) => Box::pin(bench::run(context, args)).await,
         Command::Config(args) => config::run(context, args),
         Command::Completions { shell } => completions(context, shell),
     }
