@@ -1,0 +1,305 @@
+//! Writes valid inputs for every target into a folder, one folder a target: what the fuzzer then changes.
+
+use std::{error::Error, fs, path::Path};
+
+use bytes::Bytes;
+use ed25519_dalek::SigningKey;
+use spool_fuzz::{LOG_SEED, epoch, log, log_keys, thread};
+use spool_proto::{
+    Address, Cid, DeviceId, Identity, KeyId, PeerId, ThreadKeys, Ticket, TopicId, block,
+    body::{Chunker, Protection},
+    clock::Time,
+    event::{Body, CitedHead, Content, Event, Kind},
+    key_set::KeySet,
+    keys::LogGrant,
+    owner::Statement,
+    record::{Control, Draft, Rekey, VerifiedRecord},
+    seal::{self, Layer, Place},
+    sync::{self, LogState, ThreadState},
+    wire::{
+        Ack, Digest, Edge, Envelope, Fork, Gossip, Head, InertRecord, Node, Prefix, Proof, Refusal, Request, Response,
+        Role,
+    },
+};
+
+type Seeds = Result<Vec<Vec<u8>>, Box<dyn Error>>;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = std::env::args().nth(1).ok_or("name the folder to write to")?;
+    let write = |target: &str, seeds: Vec<Vec<u8>>| -> Result<(), Box<dyn Error>> {
+        let folder = Path::new(&folder).join(target);
+        fs::create_dir_all(&folder)?;
+        for (number, seed) in seeds.iter().enumerate() {
+            fs::write(folder.join(format!("valid-{number}")), seed)?;
+        }
+        Ok(())
+    };
+    write("thread_id", vec![thread().as_bytes().to_vec(), thread().to_string().into_bytes()])?;
+    write("log_id", log_ids()?)?;
+    write("address", addresses()?)?;
+    write("key_set", key_sets()?)?;
+    write("ticket", tickets()?)?;
+    write("identity", identities())?;
+    write("record", records()?)?;
+    write("event", events()?)?;
+    write(
+        "gossip",
+        vec![Gossip::Envelope(Box::new(envelope())).encode()?.to_vec(), Gossip::Heads(heads()).encode()?.to_vec()],
+    )?;
+    write("envelope", envelopes()?)?;
+    write("request", requests()?)?;
+    write("response", responses()?)?;
+    write("manifest", manifests()?)?;
+    write("state", states())?;
+    write("config", vec![CONFIG.into()])
+}
+
+/// Settings of every shape.
+const CONFIG: &str = r#"
+name = "quakes"
+listen = ["/ip4/0.0.0.0/tcp/4006", "/ip4/0.0.0.0/udp/4006/quic-v1"]
+api = "127.0.0.1:6006"
+durability = "relaxed"
+mdns = false
+max-connections = 100
+"#;
+
+fn cid(number: u8) -> Cid {
+    block::cid(&[number])
+}
+
+fn topic() -> TopicId {
+    TopicId::new([4; 32])
+}
+
+fn log_ids() -> Seeds {
+    let key = KeyId::new([1; 16]);
+    let device = DeviceId::new([2; 16]);
+    Ok(vec![
+        log().to_bytes().to_vec(),
+        log().to_string().into_bytes(),
+        key.to_string().into_bytes(),
+        device.to_string().into_bytes(),
+        topic().to_string().into_bytes(),
+    ])
+}
+
+fn addresses() -> Seeds {
+    let base = format!("/ip4/192.0.2.1/udp/4006/quic-v1/p2p/{}", log());
+    let texts = [base.clone(), format!("{base}/thread/{}", thread()), format!("{base}/ipel/{}", log())];
+    let mut seeds = Vec::new();
+    for text in texts {
+        seeds.push(text.parse::<Address>()?.to_bytes());
+        seeds.push(text.into_bytes());
+    }
+    Ok(seeds)
+}
+
+fn sets() -> Result<[KeySet; 3], Box<dyn Error>> {
+    let keys = epoch();
+    let access = spool_proto::keys::AccessKey::of(keys.follow());
+    Ok([
+        KeySet::thread(vec![keys.clone()])?,
+        KeySet::thread(vec![keys.without_read()])?,
+        KeySet::logs(access, vec![LogGrant::derive(&keys, &log())])?,
+    ])
+}
+
+fn key_sets() -> Seeds {
+    Ok(sets()?.map(|set| set.to_bytes().to_vec()).to_vec())
+}
+
+fn tickets() -> Seeds {
+    let address: Address = format!("/ip4/192.0.2.1/tcp/4006/p2p/{}", log()).parse()?;
+    let mut seeds = Vec::new();
+    for set in sets()? {
+        let text = Ticket::new(thread(), set, vec![address.clone()], Some("quakes".into()))?.to_string();
+        let contents = data_encoding::BASE32_NOPAD.decode(text["spool1".len()..].to_ascii_uppercase().as_bytes())?;
+        seeds.push(contents[..contents.len() - 4].to_vec());
+        seeds.push(text.into_bytes());
+    }
+    Ok(seeds)
+}
+
+fn identities() -> Vec<Vec<u8>> {
+    let identity = Identity::from_seed([5; 32]);
+    let public = identity.public();
+    let statement = Statement { node: PeerId::from(log()), owner: public, issued_at: 1, expires_at: 2, nonce: [3; 16] };
+    vec![identity.phrase().as_bytes().to_vec(), public.to_string().into_bytes(), statement.to_bytes()]
+}
+
+fn event(body: Option<Body>, content: Option<Content>, first: bool) -> Event {
+    let other = spool_proto::LogId::from(&SigningKey::from_bytes(&[8; 32]));
+    Event {
+        time: Time::new(1_700_000_000_000, 1),
+        kind: Kind::Application,
+        content,
+        heads: vec![CitedHead { log: other, counter: 3, cid: cid(1) }],
+        owner: first.then(|| Identity::from_seed([5; 32]).bind(&thread(), &log())),
+        body,
+    }
+}
+
+/// Records of every form, as drafted.
+fn drafts() -> Vec<Draft> {
+    let inline = event(Some(Body::Inline(vec![1; 60].into())), Some(Content::Key([2; 32])), false);
+    let block = event(Some(Body::Block { cid: cid(2), size: 9_000 }), None, false);
+    let chunks = event(
+        Some(Body::Chunks { manifests: vec![cid(3), cid(4)], size: 1 << 30 }),
+        Some(Content::Key([2; 32])),
+        false,
+    );
+    let admission = Some(Control::Admission([6; 64]));
+    let addresses = Some(Control::Addresses(vec!["/ip4/192.0.2.1/tcp/4006".parse().expect("a multiaddr")]));
+    let recipients = vec![(Identity::from_seed([5; 32]).public(), vec![1; 80])];
+    let rekey = Some(Control::Rekey(Rekey { key_id: KeyId::new([1; 16]), admission: [2; 32], recipients }));
+    vec![
+        Draft { counter: 1, prev: None, skip: None, event: event(None, None, true), control: admission },
+        Draft { counter: 2, prev: Some(cid(5)), skip: None, event: inline, control: None },
+        Draft { counter: 4, prev: Some(cid(5)), skip: Some(cid(6)), event: block, control: addresses },
+        Draft { counter: 3, prev: Some(cid(5)), skip: None, event: chunks, control: rekey },
+        Draft {
+            counter: 3,
+            prev: Some(cid(5)),
+            skip: None,
+            event: event(None, None, false),
+            control: Some(Control::Retire),
+        },
+    ]
+}
+
+fn sealed() -> Result<Vec<VerifiedRecord>, Box<dyn Error>> {
+    let signer = SigningKey::from_bytes(&LOG_SEED);
+    let seal = |draft: Draft| Ok(draft.seal(&thread(), &log(), log_keys(), &signer)?);
+    drafts().into_iter().map(seal).collect()
+}
+
+fn records() -> Seeds {
+    let (thread, id) = (thread(), log().to_bytes());
+    let place = Place { layer: Layer::Record, thread: thread.as_bytes(), log: &id };
+    let mut seeds = Vec::new();
+    for record in sealed()? {
+        seeds.push(seal::open(log_keys().follow(), place, &record.sealed().bytes)?);
+        seeds.push(record.sealed().bytes.to_vec());
+    }
+    Ok(seeds)
+}
+
+fn events() -> Seeds {
+    let (thread, id) = (thread(), log().to_bytes());
+    let key = log_keys().read().ok_or("the fixture can read")?;
+    let place = Place { layer: Layer::Event, thread: thread.as_bytes(), log: &id };
+    let mut seeds = Vec::new();
+    for draft in drafts() {
+        let plain = seal::open(key, place, &draft.event.seal(key, &thread, &log()))?;
+        seeds.push([&[draft.counter as u8], plain.as_slice()].concat());
+    }
+    Ok(seeds)
+}
+
+fn envelope() -> Envelope {
+    let records = vec![Bytes::from(vec![1; 300]), Bytes::from(vec![2; 300])];
+    Envelope {
+        topic: topic(),
+        log: log(),
+        counter: 7,
+        key_id: KeyId::new([1; 16]),
+        records,
+        blocks: vec![Bytes::from(vec![3; 100])],
+        sender: PeerId::from(log()),
+        signature: [9; 64],
+    }
+}
+
+fn envelopes() -> Seeds {
+    use prost::Message;
+    Ok(vec![spool_proto::wire::pb::Envelope::from(envelope()).encode_to_vec()])
+}
+
+fn manifests() -> Seeds {
+    let (thread, keys) = (thread(), log_keys());
+    let secret = epoch().chunk_secret(false).ok_or("the fixture can read")?;
+    let mut chunker = Chunker::new(Protection::Thread { key: [1; 32] }, keys, &thread, secret);
+    for byte in 0..3 {
+        chunker.chunk(&[byte; 1000])?;
+    }
+    let (_, sealed, _) = chunker.finish()?.blocks.pop().ok_or("a manifest")?;
+    let id = log().to_bytes();
+    let place = Place { layer: Layer::Manifest, thread: thread.as_bytes(), log: &id };
+    Ok(vec![seal::open(keys.manifest(), place, &sealed)?, sealed.to_vec()])
+}
+
+fn states() -> Vec<Vec<u8>> {
+    let head = sync::Head { counter: 9, cid: cid(1) };
+    let log = LogState {
+        head: Some(head),
+        frontier: vec![head, sync::Head { counter: 4, cid: cid(2) }],
+        cited: [(log(), 3)].into(),
+        fork: Some(sync::Fork { counter: 4, inert: 1, digest: [1; 32] }),
+        owner: Some(Identity::from_seed([5; 32]).bind(&thread(), &log())),
+        ..LogState::default()
+    };
+    let thread = ThreadState {
+        keys: ThreadKeys::generate([9; 64]),
+        name: Some("quakes".into()),
+        joined_millis: 1_700_000_000_000,
+        addresses: Vec::new(),
+    };
+    vec![log.to_bytes(), LogState::default().to_bytes(), thread.to_bytes().to_vec()]
+}
+
+fn heads() -> Vec<Head> {
+    let fork = Fork { counter: 4, inert: 2, inert_digest: [3; 32] };
+    vec![
+        Head { log: log(), counter: 9, cid: Some(cid(1)), fork: None },
+        Head { log: log(), counter: 3, cid: Some(cid(2)), fork: Some(fork) },
+        Head { log: log(), counter: 0, cid: None, fork: Some(Fork { counter: 1, ..fork }) },
+    ]
+}
+
+fn proofs() -> Vec<Proof> {
+    [Role::Follower, Role::Reader, Role::Writer].map(|role| Proof { topic: topic(), mac: [1; 32], role }).to_vec()
+}
+
+fn requests() -> Seeds {
+    let digest: Digest = [1; 16];
+    let root = Prefix::root();
+    let child = root.child(10).ok_or("a digit")?;
+    let requests = vec![
+        Request::Proofs(proofs()),
+        Request::Edges(vec![Node { prefix: root, digest }, Node { prefix: child, digest }]),
+        Request::Heads { topic: topic(), after: None },
+        Request::Heads { topic: topic(), after: Some(log()) },
+        Request::Records { topic: topic(), log: log(), after: 0, until: u64::MAX },
+        Request::Inert { topic: topic(), log: log(), after: Some((3, cid(1))) },
+        Request::Inert { topic: topic(), log: log(), after: None },
+        Request::Push(vec![envelope(), envelope()]),
+        Request::Blocks { topic: topic(), cids: vec![cid(1), cid(2)] },
+        Request::Invite { sealed: vec![1; 200].into() },
+    ];
+    requests.into_iter().map(|request| Ok(request.encode()?.to_vec())).collect()
+}
+
+fn responses() -> Seeds {
+    let digest: Digest = [1; 16];
+    let prefix = Prefix::root().child(10).ok_or("a digit")?;
+    let opened = |contents| spool_proto::wire::Opened { prefix: prefix.clone(), contents };
+    let children = spool_proto::wire::Contents::Children(Box::new([digest; 16]));
+    let edges = spool_proto::wire::Contents::Edges(vec![Edge { topic: topic(), edge: digest }]);
+    let responses = vec![
+        Response::Proofs(proofs()),
+        Response::Edges(vec![opened(children), opened(edges)]),
+        Response::Heads { heads: heads(), more: true },
+        Response::Records { envelope: Some(Box::new(envelope())), more: true },
+        Response::Records { envelope: None, more: false },
+        Response::Inert {
+            records: vec![InertRecord { key_id: KeyId::new([1; 16]), record: vec![1; 90].into() }],
+            more: false,
+        },
+        Response::Push(vec![Ack { topic: topic(), log: log(), counter: 3, busy: true }]),
+        Response::Blocks { blocks: vec![vec![1; 90].into()], more: true },
+        Response::Invite,
+        Response::Refusal(Refusal::Unknown),
+    ];
+    responses.into_iter().map(|response| Ok(response.encode()?.to_vec())).collect()
+}

@@ -1,0 +1,16 @@
+//! Responses of the exchange protocol, one frame each.
+
+#![no_main]
+
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use spool_fuzz::Budget;
+use spool_proto::wire::{Response, limits::MAX_FRAME_BYTES};
+
+fuzz_target!(|data: &[u8]| {
+    let frame = Bytes::copy_from_slice(data);
+    if let Ok(response) = Budget::new(MAX_FRAME_BYTES, 24).run(data.len(), || Response::decode(frame.clone())) {
+        let again = response.clone().encode().expect("it came in one frame");
+        assert_eq!(Response::decode(again).ok(), Some(response));
+    }
+});
