@@ -69,7 +69,8 @@ pub enum Command {
     Penalize {
         /// The peer.
         peer: PeerId,
-        /// How bad it was: 100 is a ban at once, 10 is forgiven if rare.
+        /// How bad it was: 100 is a ban at once, 10 is forgiven if rare. They halve every
+        /// [`POINTS_HALF_LIFE`](crate::limits::POINTS_HALF_LIFE), so four times 25 are just not enough.
         points: u32,
         /// What it did, for the log.
         reason: &'static str,

@@ -1,6 +1,12 @@
-use std::num::NonZeroU8;
+use std::{
+    io,
+    net::{IpAddr, TcpListener},
+    num::NonZeroU8,
+};
 
-use libp2p::{Swarm, SwarmBuilder, identity::Keypair, noise, relay, tcp, yamux};
+use libp2p::{
+    Multiaddr, Swarm, SwarmBuilder, TransportError, identity::Keypair, multiaddr::Protocol, noise, relay, tcp, yamux,
+};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -35,6 +41,7 @@ impl Network {
         let mut swarm = swarm(&config, keypair, codec)?;
         let (inbox, bootstrap) = (gossip::Inbox::new(config.gossip), Bootstrap::new(&config));
         for address in config.listen {
+            probe(&address)?;
             swarm.listen_on(address.clone()).map_err(|source| Error::Listen { address, source })?;
         }
         for address in config.external {
@@ -77,6 +84,25 @@ fn swarm(config: &Config, keypair: Keypair, codec: exchange::Codec) -> Result<Sw
         })
         .with_connection_timeout(DIAL_TIMEOUT)
         .build())
+}
+
+/// Refuses a TCP port that somebody listens on. libp2p shares its ports (`SO_REUSEPORT`), so a second node would start,
+/// and each would get some of the other's connections.
+fn probe(address: &Multiaddr) -> Result<(), Error> {
+    let mut parts = address.iter();
+    let ip: IpAddr = match parts.next() {
+        Some(Protocol::Ip4(ip)) => ip.into(),
+        Some(Protocol::Ip6(ip)) => ip.into(),
+        _ => return Ok(()),
+    };
+    let Some(Protocol::Tcp(port)) = parts.next() else { return Ok(()) };
+    match TcpListener::bind((ip, port)) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            Err(Error::Listen { address: address.clone(), source: TransportError::Other(error) })
+        }
+        // What else may be wrong, the transport says.
+        _ => Ok(()),
+    }
 }
 
 fn yamux() -> yamux::Config {

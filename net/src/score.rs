@@ -29,11 +29,11 @@ pub(crate) enum Offence {
 }
 
 impl Offence {
-    /// Four malformed messages are a ban. A flood is a matter of quantity.
+    /// Four malformed messages within minutes are a ban, or two oversize ones. A flood is a matter of quantity.
     fn points(self) -> f64 {
         match self {
-            Self::MalformedRequest | Self::MalformedResponse | Self::MismatchedResponse => 25.0,
-            Self::OversizeRequest => 50.0,
+            Self::MalformedRequest | Self::MalformedResponse | Self::MismatchedResponse => 30.0,
+            Self::OversizeRequest => 60.0,
             Self::RejectedGossip => 10.0,
             Self::GossipFlood => 0.1,
             Self::Reported { points, .. } => f64::from(points),

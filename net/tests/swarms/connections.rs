@@ -77,10 +77,13 @@ async fn no_more_connections_than_permitted() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_named() {
+async fn an_address_that_cannot_be_listened_on_is_named() {
     let a = Node::quiet().await;
     let error = Network::spawn(Config { listen: vec![a.address.clone()], ..quiet() }).unwrap_err();
     assert!(matches!(&error, Error::Listen { address, .. } if *address == a.address), "{error}");
+    let elsewhere: Multiaddr = "/ip4/192.0.2.1/tcp/4006".parse().unwrap();
+    let error = Network::spawn(Config { listen: vec![elsewhere.clone()], ..quiet() }).unwrap_err();
+    assert!(matches!(&error, Error::Listen { address, .. } if *address == elsewhere), "{error}");
 }
 
 #[tokio::test]

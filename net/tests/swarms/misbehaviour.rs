@@ -34,7 +34,7 @@ async fn garbage_is_refused_by_name_and_scored_and_a_habit_of_it_is_blocked() {
         assert_eq!(raw.answer().await.unwrap(), refusal(Refusal::Malformed), "strike {strike}");
         assert_eq!(bad_peer(&mut node).await, (raw.peer, "malformed request"));
         let points = node.wait_points(raw.peer, 1.0).await;
-        assert!((points - 25.0 * f64::from(strike)).abs() < 1.0, "{points} after strike {strike}");
+        assert!((points - 30.0 * f64::from(strike)).abs() < 1.0, "{points} after strike {strike}");
     }
     raw.send(&node, Bytes::All(framed(b"garbage"))).await;
     node.wait_gone(raw.peer).await;
@@ -53,7 +53,7 @@ async fn a_frame_that_is_too_large_is_refused_by_its_length_alone() {
     raw.send(&node, Bytes::All(vec![0x80, 0x80, 0x80, 0x80, 0x01])).await;
     assert_eq!(raw.answer().await.unwrap(), refusal(Refusal::Malformed));
     assert_eq!(bad_peer(&mut node).await, (raw.peer, "request larger than a frame"));
-    assert!(node.wait_points(raw.peer, 1.0).await > 49.0);
+    assert!(node.wait_points(raw.peer, 1.0).await > 59.0);
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn a_malformed_answer_is_a_failure_and_scored() {
         let failure = response(&mut node).await.1.unwrap_err();
         assert!(matches!(failure, Failure::Malformed(_) | Failure::Mismatch { .. }), "{failure:?}");
         assert!(!failure.is_retryable());
-        assert!(node.wait_points(raw.peer, 1.0).await > 24.0, "{what}");
+        assert!(node.wait_points(raw.peer, 1.0).await > 29.0, "{what}");
     }
 }
 
@@ -130,7 +130,7 @@ async fn a_peer_that_the_consumer_finds_guilty_is_blocked() {
     connect(&mut a, &mut b).await;
     a.command(Command::Penalize { peer: b.peer, points: 40, reason: "test" });
     assert!(a.wait_points(b.peer, 1.0).await > 39.0);
-    a.command(Command::Penalize { peer: b.peer, points: 60, reason: "test" });
+    a.command(Command::Penalize { peer: b.peer, points: 61, reason: "test" });
     a.wait_gone(b.peer).await;
     b.wait_gone(a.peer).await;
     assert!(a.handle.dial(b.full_address()).await.is_err(), "not dialled either");
