@@ -20,7 +20,7 @@ use super::{format, output, resolve, view};
 use crate::api::pb;
 
 /// Bytes of one event. What is larger is a file: `spool add`.
-const MAX_EVENT_BYTES: usize = 1024 * 1024;
+const MAX_EVENT_BYTES: usize = spool_proto::limits::MAX_SINGLE_BODY_BYTES;
 /// Events in one message to the daemon.
 const BATCH_EVENTS: usize = 256;
 /// Bytes in one message to the daemon, but for the last event in it.
@@ -33,7 +33,7 @@ const REDRAW: Duration = Duration::from_millis(100);
 /// Append events to a thread
 ///
 /// One event from the argument or from a file, or many as newline-delimited JSON from standard input: one event a line, many in flight, in
-/// order. Answers after fsync unless told otherwise. An event has at most 1 MiB; `spool add` takes what is larger.
+/// order. Answers after fsync unless told otherwise. An event has at most 256 KiB; `spool add` takes what is larger.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "\
@@ -116,7 +116,7 @@ fn read_event(path: &Path) -> Result<Bytes, Failure> {
     std::io::Read::read_to_end(&mut std::io::Read::take(file, MAX_EVENT_BYTES as u64 + 1), &mut bytes)
         .map_err(cannot)?;
     if bytes.len() > MAX_EVENT_BYTES {
-        return Err(Failure::usage(format!("{} has more than 1 MiB; use `spool add`", path.display())));
+        return Err(Failure::usage(format!("{} has more than 256 KiB; use `spool add`", path.display())));
     }
     Ok(bytes.into())
 }

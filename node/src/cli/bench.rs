@@ -47,7 +47,8 @@ fn line(measured: &Measured) -> String {
         Measured::Part(part) => format!("{:<66}{:>12} {}", part.name, number(part.rate), part.unit),
         Measured::Row(row) => {
             let aim = if row.less_is_better { "at most" } else { "at least" };
-            let mut text = format!("{:<66}{:>12} {} ({aim} {})", row.name, number(row.value), row.unit, number(row.aim));
+            let mut text =
+                format!("{:<66}{:>12} {} ({aim} {})", row.name, number(row.value), row.unit, number(row.aim));
             if let Some(megabytes) = row.megabytes {
                 text += &format!(", {megabytes:.1} MB/s");
             }

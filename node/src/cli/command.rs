@@ -14,10 +14,17 @@ use super::{append, bench, config, daemon, id, init, log, object, peers, stat, s
 
 /// A peer-to-peer node for threads: encrypted logs of several writers, replicated by followers that cannot read them
 #[derive(Debug, Parser)]
-#[command(name = "spool", version, after_help = EXAMPLE, after_long_help = long_help(), propagate_version = true, max_term_width = 120)]
+#[command(name = "spool", version, after_help = EXAMPLE, after_long_help = long_help(), max_term_width = 120)]
 struct Cli {
     /// Where the repository is [default: ~/.spool]
-    #[arg(long, global = true, value_name = "DIR", env = "SPOOL_REPO", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "SPOOL_REPO",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
     repo: Option<PathBuf>,
     /// The daemon to talk to, or for `daemon` where to listen [default: what the daemon of the repository uses] [env: SPOOL_API]
     #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Global options")]

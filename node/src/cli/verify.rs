@@ -73,7 +73,7 @@ pub(super) async fn run(context: &mut Context, args: Args) -> Result<(), Failure
 fn report_fields(thread: &str, report: &Report, skip_bodies: bool) -> Vec<(&'static str, String)> {
     let inert = if report.inert > 0 { format!(", {} inert", format::number(report.inert)) } else { String::new() };
     let events = match report.events {
-        0 => "sealed: this node cannot read them".into(),
+        0 if report.records > 0 => "sealed: this node cannot read them".into(),
         events => format!("{} opened", format::number(events)),
     };
     let bodies = match (skip_bodies, report.missing_blocks) {

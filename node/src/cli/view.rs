@@ -59,10 +59,10 @@ impl From<pb::Thread> for Thread {
 
 #[derive(Serialize)]
 pub(super) struct ThreadDetail {
-    #[serde(flatten)]
     pub(super) thread: Thread,
-    pub(super) log: Vec<Log>,
-    pub(super) connected: Vec<String>,
+    pub(super) logs: Vec<Log>,
+    /// Connected now, and proved access.
+    pub(super) peers: Vec<String>,
     pub(super) addresses: Vec<String>,
 }
 
@@ -96,8 +96,8 @@ impl From<pb::ThreadDetail> for ThreadDetail {
     fn from(detail: pb::ThreadDetail) -> Self {
         Self {
             thread: detail.thread.unwrap_or_default().into(),
-            log: detail.logs.into_iter().map(Into::into).collect(),
-            connected: detail.peers,
+            logs: detail.logs.into_iter().map(Into::into).collect(),
+            peers: detail.peers,
             addresses: detail.addresses,
         }
     }
