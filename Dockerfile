@@ -30,10 +30,12 @@ RUN useradd --system --uid 4006 --home-dir /var/lib/spool --create-home spool
 COPY --from=build /spool/target/release/spool /usr/local/bin/
 COPY LICENSE-MIT LICENSE-APACHE /usr/share/doc/spool/
 USER spool
+# The first start makes an identity; its recovery phrase is in the file `identity` of the volume: keep a copy elsewhere.
+ENV SPOOL_REPO=/var/lib/spool
 VOLUME /var/lib/spool
 # libp2p over TCP and QUIC. The API on 6006 answers on the loopback interface only: `docker exec spool spool stat`.
 EXPOSE 4006/tcp 4006/udp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s CMD ["spool", "stat"]
 ENTRYPOINT ["spool"]
-CMD ["daemon"]
+CMD ["daemon", "--init"]
