@@ -7,7 +7,7 @@ use cid::Cid;
 
 use super::{
     commit::{Pending, Then},
-    effect::{AppendError, Durability, Outcome, Receipt, RequestId, Write},
+    effect::{AppendError, Durability, Receipt, RequestId, Write},
     engine::{Context, World},
     hot::Hot,
     input::Append,
@@ -118,7 +118,7 @@ impl World {
             return context.reply(request, Err(AppendError::ThreadNotFound));
         }
         let writes = blocks.into_iter().map(|block| block_write(thread, block)).collect();
-        let then = Then::Request { request, outcome: Outcome::Stored };
+        let then = Then::Stored { request };
         context.persist(Durability::Relaxed, writes, |batch| Pending::new(batch, thread.clone(), then));
     }
 }

@@ -1,13 +1,13 @@
 //! What happens once a batch is on disk: only then is anybody told.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     effect::{AppendError, BatchId, Durability, Effect, Outcome, Receipt, RequestId},
     engine::{Context, World},
     hot::{Memory, Thread},
     ingest::{Fate, Origin},
-    state::Head,
+    state::{Head, ThreadState},
 };
 use crate::id::{LogId, ThreadId};
 
@@ -36,8 +36,12 @@ pub(super) enum Then {
     Inert { log: LogId },
     /// Blocks; some of them list others.
     Blocks { listing: bool },
-    /// A request of the API that only waits for the disk.
-    Request { request: RequestId, outcome: Outcome },
+    /// A thread that was joined, and what was known of it before.
+    Joined { request: RequestId, before: Option<Arc<ThreadState>> },
+    /// A thread that was left, and what was known of it.
+    Left { request: RequestId, state: Arc<ThreadState> },
+    /// Blocks of a body whose event is yet to come.
+    Stored { request: RequestId },
 }
 
 impl World {
@@ -120,7 +124,9 @@ impl World {
                 context.push(Effect::BlocksArrived { thread: thread.clone() });
                 self.fetch_blocks(&thread, context);
             }
-            Then::Request { request, outcome } => context.reply(request, Ok(outcome)),
+            Then::Joined { request, .. } => context.reply(request, Ok(Outcome::Joined)),
+            Then::Left { request, .. } => context.reply(request, Ok(Outcome::Left)),
+            Then::Stored { request } => context.reply(request, Ok(Outcome::Stored)),
         }
     }
 
@@ -182,11 +188,21 @@ impl World {
         context.shared.written = context.shared.written.min(context.shared.pending.len());
         context.push(Effect::Resume);
         let mut threads = BTreeSet::new();
-        for Pending { thread, then, .. } in failed.into_iter().rev() {
+        let why = AppendError::Store(error.to_owned());
+        // The newest first, so that of a thread what was before all of them stays.
+        for Pending { thread, then, .. } in failed {
             threads.insert(thread.clone());
             match then {
-                Then::Own { request: Some(request), .. } | Then::Request { request, .. } => {
-                    context.reply(request, Err(AppendError::Store(error.to_owned())));
+                Then::Own { request: Some(request), .. } | Then::Stored { request } => {
+                    context.reply(request, Err(why.clone()));
+                }
+                Then::Joined { request, before } => {
+                    self.unjoin(&thread, before, &why, context);
+                    context.reply(request, Err(why.clone()));
+                }
+                Then::Left { request, state } => {
+                    self.unleave(&thread, state, context);
+                    context.reply(request, Err(why.clone()));
                 }
                 Then::Foreign { log, origin, .. } => {
                     for origin in origin {

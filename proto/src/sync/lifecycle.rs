@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     commit::{Pending, Then},
-    effect::{AppendError, Durability, Effect, Lookup, Outcome, RequestId, Write},
+    effect::{AppendError, Durability, Effect, Lookup, RequestId, Write},
     engine::{Context, World},
     hot::{Hot, Memory, Thread},
     limits::{COOL_AFTER, DISCOVER_INTERVAL, MAX_DISCOVER_INTERVAL, MAX_TOPICS},
@@ -13,7 +13,7 @@ use super::{
     state::{LogState, ThreadState},
     timers::Timer,
 };
-use crate::id::{LogId, ThreadId};
+use crate::id::{LogId, ThreadId, TopicId};
 
 impl World {
     pub(super) fn on_known(
@@ -38,10 +38,11 @@ impl World {
         state: ThreadState,
         context: &mut Context<'_>,
     ) {
-        let state = match self.threads.get(&id) {
+        let before = self.threads.get(&id).map(|thread| thread.state.clone());
+        let state = match &before {
             None => state,
-            Some(thread) => {
-                let mut merged = ThreadState::clone(&thread.state);
+            Some(before) => {
+                let mut merged = ThreadState::clone(before);
                 if let Err(error) = merged.keys.merge(&state.keys) {
                     return context.reply(request, Err(AppendError::Keys(error.to_string())));
                 }
@@ -54,21 +55,41 @@ impl World {
         };
         let state = Arc::new(state);
         let write = Write::Thread { thread: id.clone(), state: state.clone() };
-        let then = Then::Request { request, outcome: Outcome::Joined };
+        let then = Then::Joined { request, before };
         context.persist(Durability::Sync, vec![write], |batch| Pending::new(batch, id.clone(), then));
-        if let Some(thread) = self.threads.get_mut(&id) {
-            self.topics.remove(&thread.topic());
+        self.enter(&id, state, context);
+    }
+
+    /// Takes a thread, or other keys for one that is here, into memory.
+    fn enter(&mut self, id: &ThreadId, state: Arc<ThreadState>, context: &mut Context<'_>) {
+        if let Some(thread) = self.threads.get_mut(id) {
+            let topic = thread.topic();
             thread.state = state;
             // Logs are read again, so that what was sealed opens, and this node's own log with it.
             thread.load(context);
+            if thread.topic() != topic {
+                self.move_topic(id, topic, context);
+            }
         } else {
-            self.threads.insert(id.clone(), Thread::new(id.clone(), state, context.time()));
-        }
-        if let Some(thread) = self.threads.get(&id) {
+            let thread = Thread::new(id.clone(), state, context.time());
             self.topics.insert(thread.topic(), id.clone());
+            self.threads.insert(id.clone(), thread);
         }
-        self.announce_thread(&id, context);
-        self.prove_to_all(&id, context);
+        self.announce_thread(id, context);
+        self.prove_to_all(id, context);
+    }
+
+    /// Other keys have moved a thread: nobody has proven access to it at its new place.
+    fn move_topic(&mut self, id: &ThreadId, old: TopicId, context: &mut Context<'_>) {
+        self.topics.remove(&old);
+        self.sessions.values_mut().for_each(|session| session.forget(id, &old));
+        let Some(thread) = self.threads.get_mut(id) else { return };
+        self.topics.insert(thread.topic(), id.clone());
+        thread.peers.clear();
+        if std::mem::take(&mut thread.subscribed) {
+            context.shared.subscribed -= 1;
+            context.push(Effect::Unsubscribe { topic: old });
+        }
     }
 
     /// Makes a thread known to gossip, to the DHT, and looks for peers.
@@ -97,9 +118,22 @@ impl World {
     }
 
     pub(super) fn on_leave(&mut self, request: RequestId, id: &ThreadId, context: &mut Context<'_>) {
-        let Some(thread) = self.threads.remove(id) else {
+        let Some(state) = self.forget_thread(id, &AppendError::ThreadNotFound, context) else {
             return context.reply(request, Err(AppendError::ThreadNotFound));
         };
+        let write = Write::RemoveThread { thread: id.clone() };
+        let then = Then::Left { request, state };
+        context.persist(Durability::Sync, vec![write], |batch| Pending::new(batch, id.clone(), then));
+    }
+
+    /// Lets go of all that memory has of a thread; whoever waits for it is told `why`.
+    fn forget_thread(
+        &mut self,
+        id: &ThreadId,
+        why: &AppendError,
+        context: &mut Context<'_>,
+    ) -> Option<Arc<ThreadState>> {
+        let thread = self.threads.remove(id)?;
         let topic = thread.topic();
         self.topics.remove(&topic);
         self.sessions.values_mut().for_each(|session| session.forget(id, &topic));
@@ -109,14 +143,40 @@ impl World {
         }
         context.shared.syncing.remove(id);
         for request in thread.sync.into_iter().flat_map(|run| run.requests) {
-            context.reply(request, Err(AppendError::ThreadNotFound));
+            context.reply(request, Err(why.clone()));
         }
         if let Memory::Loading(loading) = thread.memory {
-            loading.parked.into_iter().for_each(|input| self.abandon(input, &AppendError::ThreadNotFound, context));
+            loading.parked.into_iter().for_each(|input| self.abandon(input, why, context));
         }
-        let write = Write::RemoveThread { thread: id.clone() };
-        let then = Then::Request { request, outcome: Outcome::Left };
-        context.persist(Durability::Sync, vec![write], |batch| Pending::new(batch, id.clone(), then));
+        Some(thread.state)
+    }
+
+    /// A join did not get to disk.
+    pub(super) fn unjoin(
+        &mut self,
+        id: &ThreadId,
+        before: Option<Arc<ThreadState>>,
+        why: &AppendError,
+        context: &mut Context<'_>,
+    ) {
+        match before {
+            Some(before) if self.threads.contains_key(id) => self.enter(id, before, context),
+            Some(_) => {}
+            None => {
+                self.forget_thread(id, why, context);
+            }
+        }
+    }
+
+    /// The removal of a thread did not get to disk: it is here still.
+    pub(super) fn unleave(&mut self, id: &ThreadId, state: Arc<ThreadState>, context: &mut Context<'_>) {
+        self.enter(id, state, context);
+        // Its edge is not known before its logs are.
+        if let Some(thread) = self.threads.get_mut(id)
+            && matches!(thread.memory, Memory::Cold)
+        {
+            thread.load(context);
+        }
     }
 
     pub(super) fn on_loaded(

@@ -11,6 +11,7 @@ mod effects;
 mod image;
 mod malice;
 mod member;
+mod mischief;
 mod network;
 mod node;
 mod page;

@@ -31,6 +31,9 @@ const NOTICE: Duration = Duration::from_secs(2);
 /// How long a restored one takes.
 const RECONNECT: Duration = Duration::from_millis(300);
 
+/// Messages that a malicious node remembers, to replay them.
+const HEARD: usize = 64;
+
 /// How links behave.
 #[derive(Debug, Clone, Copy)]
 pub struct LinkSettings {
@@ -215,7 +218,12 @@ impl Simulation {
         if self.node(from).malice.is_none() {
             self.check_request(from, &body);
         }
-        let Some(body) = self.twist_request(from, body) else { return self.fail_request(from, request, TIMEOUT, Failure::Timeout) };
+        if let Some(body) = self.twist_request(from, body) {
+            self.send_request(from, to, request, body);
+        }
+    }
+
+    pub(super) fn send_request(&mut self, from: NodeId, to: NodeId, request: RequestId, body: Request) {
         let kind = body.kind();
         let bytes = body.encode().expect("a request fits into a frame");
         self.record(from, to, kind, false, bytes.len());
@@ -301,10 +309,14 @@ impl Simulation {
             }
             let times = 1 + usize::from(self.chance(duplication));
             for time in 0..times {
-                let latency = self.latency(by, to);
-                self.schedule(latency, Event::Gossip { from: by, to, topic, data: data.clone(), again: time > 0 });
+                self.send_gossip(by, to, topic, data, time > 0);
             }
         }
+    }
+
+    pub(super) fn send_gossip(&mut self, from: NodeId, to: NodeId, topic: TopicId, data: &Bytes, again: bool) {
+        let latency = self.latency(from, to);
+        self.schedule(latency, Event::Gossip { from, to, topic, data: data.clone(), again });
     }
 
     pub(super) fn deliver_gossip(&mut self, from: NodeId, to: NodeId, topic: TopicId, data: Bytes, again: bool) {
@@ -316,6 +328,9 @@ impl Simulation {
         let node = self.node_mut(to);
         if !node.seen.insert(id) && !again {
             return;
+        }
+        if node.malice.is_some() && node.heard.len() < HEARD {
+            node.heard.push((topic, data.clone()));
         }
         let gossip = GossipId(node.next());
         node.unjudged.insert(gossip, Unjudged { topic, source: from, data: data.clone() });

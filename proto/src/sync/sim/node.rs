@@ -63,6 +63,8 @@ pub(super) struct Node {
     pub(super) peers: BTreeSet<NodeId>,
     pub(super) subscribed: BTreeSet<TopicId>,
     pub(super) seen: BTreeSet<[u8; 32]>,
+    /// Of a malicious node: messages to replay.
+    pub(super) heard: Vec<(TopicId, Bytes)>,
     pub(super) unjudged: BTreeMap<GossipId, Unjudged>,
     pub(super) inbound: BTreeMap<InboundId, Inbound>,
     pub(super) outbound: BTreeMap<RequestId, NodeId>,
@@ -86,6 +88,7 @@ impl Node {
             peers: BTreeSet::new(),
             subscribed: BTreeSet::new(),
             seen: BTreeSet::new(),
+            heard: Vec::new(),
             unjudged: BTreeMap::new(),
             inbound: BTreeMap::new(),
             outbound: BTreeMap::new(),

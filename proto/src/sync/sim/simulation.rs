@@ -120,14 +120,14 @@ impl Simulation {
         self.now = until;
     }
 
-    /// Runs until `done`, looked at every 50 ms, or for `limit` at the longest. Tells whether it is done.
+    /// Runs until `done`, looked at every 200 ms, or for `limit` at the longest. Tells whether it is done.
     pub fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&mut Self) -> bool) -> bool {
         let until = self.now + limit;
         while !done(self) {
             if self.now >= until {
                 return false;
             }
-            self.run_for(Duration::from_millis(50));
+            self.run_for(Duration::from_millis(200));
         }
         true
     }
