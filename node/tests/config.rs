@@ -1,5 +1,7 @@
 //! Which layer wins, and what is refused.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::ffi::OsString;
 
 use proptest::prelude::*;
@@ -24,7 +26,12 @@ fn flags_go_before_environment_before_file_before_defaults() {
     let layers = Layers::default()
         .file_bytes(b"cache-mib = 100\ndurability = 'relaxed'\nmax-connections = 10\nmdns = false")
         .unwrap()
-        .environment(variables(&[("SPOOL_CACHE_MIB", "200"), ("SPOOL_DURABILITY", "sync"), ("HOME", "/"), ("SPOOL_REPO", "/x")]))
+        .environment(variables(&[
+            ("SPOOL_CACHE_MIB", "200"),
+            ("SPOOL_DURABILITY", "sync"),
+            ("HOME", "/"),
+            ("SPOOL_REPO", "/x"),
+        ]))
         .unwrap()
         .flags([(Key::CacheMib, Raw::Text("300".into()))]);
     let effective = layers.resolve().unwrap();
@@ -86,7 +93,8 @@ fn values_are_refused_with_what_would_be_right() {
 
 #[test]
 fn a_mistake_on_a_hidden_layer_is_refused_too() {
-    let layers = Layers::default().file_bytes(b"cache-mib = 1").unwrap().flags([(Key::CacheMib, Raw::Text("64".into()))]);
+    let layers =
+        Layers::default().file_bytes(b"cache-mib = 1").unwrap().flags([(Key::CacheMib, Raw::Text("64".into()))]);
     assert!(matches!(layers.resolve(), Err(Error::Value { key: Key::CacheMib, origin: Origin::File, .. })));
 }
 
@@ -123,9 +131,11 @@ fn an_oversize_file_is_refused_before_it_is_parsed() {
 fn the_template_holds_all_settings_at_their_defaults() {
     assert_eq!(file(&template(None)).unwrap().config, Config::default());
     assert_eq!(file(&template(Some("it's \"me\""))).unwrap().config.name.as_deref(), Some("it's \"me\""));
-    let settings = template(None).lines().filter_map(|line| line.strip_prefix("# ")?.split_once(" = ").map(|_| line)).map(|line| {
-        line.trim_start_matches("# ").to_owned() + "\n"
-    }).collect::<String>();
+    let settings = template(None)
+        .lines()
+        .filter_map(|line| line.strip_prefix("# ")?.split_once(" = ").map(|_| line))
+        .map(|line| line.trim_start_matches("# ").to_owned() + "\n")
+        .collect::<String>();
     let effective = file(&settings).unwrap();
     assert_eq!(effective.config, Config::default());
     assert!(Key::ALL.into_iter().all(|key| effective.origin(key) == Origin::File), "{settings}");

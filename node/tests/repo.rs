@@ -1,5 +1,7 @@
 //! What `spool init` leaves behind, and who may use it.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::path::Path;
 
 use spool_node::repo::{Error, Init, Repo};

@@ -188,6 +188,21 @@ mod tests {
     }
 
     #[test]
+    fn the_handbook_has_every_command_setting_and_exit_code() {
+        let handbook = include_str!("../../../docs/cli.md");
+        for (path, _) in leaves(&Cli::command(), "") {
+            assert!(handbook.contains(&format!("\n{path}")), "docs/cli.md has no example of `{path}`");
+        }
+        for key in crate::config::Key::ALL {
+            assert!(handbook.contains(&format!("\n| `{key}` | ")), "docs/cli.md has no setting `{key}`");
+        }
+        for line in EXIT_CODES.lines().skip(1) {
+            let code = line.split_whitespace().next().unwrap();
+            assert!(handbook.contains(&format!("\n| {code} | ")), "docs/cli.md has no exit code {code}");
+        }
+    }
+
+    #[test]
     fn arguments_that_exclude_each_other_are_refused() {
         let parse = |line: &str| Cli::try_parse_from(line.split(' ')).map(|_| ());
         for line in [

@@ -1,5 +1,7 @@
 //! A real daemon as a process, and the commands of the same program.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -8,22 +10,22 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 
 /// The program under test, with an environment of its own.
-pub fn spool(repo: &Path) -> Command {
+pub(crate) fn spool(repo: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spool"));
     command.env_clear().env("HOME", "/nonexistent").env("SPOOL_REPO", repo).stdin(Stdio::null());
     command
 }
 
 /// A repository with a daemon that listens on free ports of loopback; ended when dropped.
-pub struct Daemon {
-    pub repo: PathBuf,
-    pub child: Child,
-    pub greeting: Value,
+pub(crate) struct Daemon {
+    pub(crate) repo: PathBuf,
+    pub(crate) child: Child,
+    pub(crate) greeting: Value,
     _dir: tempfile::TempDir,
 }
 
 impl Daemon {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let repo = dir.path().join("repo");
         let init = spool(&repo).args(["init", "--name", "test"]).output().unwrap();
@@ -37,19 +39,19 @@ impl Daemon {
         Self { repo, child, greeting, _dir: dir }
     }
 
-    pub fn command(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    pub(crate) fn command(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
         let mut command = spool(&self.repo);
         command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
     /// Runs a command to its end.
-    pub fn run(&self, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
         self.command(args).output().unwrap()
     }
 
     /// Runs a command with an input.
-    pub fn feed(&self, args: &[&str], input: &[u8]) -> Output {
+    pub(crate) fn feed(&self, args: &[&str], input: &[u8]) -> Output {
         let mut child = self.command(args).stdin(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let writer = std::thread::spawn({
@@ -63,19 +65,19 @@ impl Daemon {
     }
 
     /// The result of a command that succeeds, as text without the last line break.
-    pub fn text(&self, args: &[&str]) -> String {
+    pub(crate) fn text(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
 
     /// The results of a command with `--json`, one for each line.
-    pub fn json(&self, args: &[&str]) -> Vec<Value> {
+    pub(crate) fn json(&self, args: &[&str]) -> Vec<Value> {
         let text = self.text(&[args, &["--json"]].concat());
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    pub fn thread(&self, name: &str) -> String {
+    pub(crate) fn thread(&self, name: &str) -> String {
         self.text(&["thread", "create", name])
     }
 }
@@ -88,11 +90,11 @@ impl Drop for Daemon {
 }
 
 /// Sends a signal to a process that this test started.
-pub fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
 }
 
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
