@@ -84,3 +84,98 @@ fn after_a_failed_commit_the_log_goes_on_from_what_is_on_disk() {
     assert!(simulation.trace.forks.is_empty());
     assert_eq!(simulation.leaks(), Vec::<String>::new());
 }
+
+/// Whatever moment the power fails at: what was told to others is on the disk, so the log goes on without contradiction.
+#[test]
+fn a_power_cut_at_any_point_contradicts_nothing_that_was_sent() {
+    for moment in 0..80u32 {
+        let (mut simulation, [writer, follower, reader], thread) = trio(100 + u64::from(moment));
+        let log = simulation.log(writer, &thread);
+        for durability in [Durability::Relaxed, Durability::Sync, Durability::Relaxed] {
+            simulation.append(writer, &thread, durability);
+            simulation.run_for(Duration::from_micros(400));
+        }
+        simulation.run_for(Duration::from_micros(250) * moment);
+        simulation.crash(writer);
+        simulation.run_for(SECOND);
+        simulation.restart(writer);
+        simulation.append(writer, &thread, Durability::Relaxed);
+        simulation.append(writer, &thread, Durability::Sync);
+        assert!(simulation.settle(SECOND * 30), "{moment}: {:?}", simulation.all_differences());
+        assert!(simulation.trace.forks.is_empty(), "moment {moment}");
+        let length = simulation.counter(writer, &thread.id, &log);
+        assert!((2..=5).contains(&length), "moment {moment}: {length} records");
+        for node in [follower, reader] {
+            assert_eq!(simulation.counter(node, &thread.id, &log), length, "moment {moment}");
+        }
+    }
+}
+
+#[test]
+fn a_join_that_does_not_get_to_disk_is_undone() {
+    let mut simulation = Simulation::new(5);
+    let [node] = simulation.add_nodes();
+    let thread = simulation.add_thread();
+    simulation.fail_next_write(node);
+    let request = simulation.join(node, &thread, Part::Writer);
+    let append = simulation.append(node, &thread, Durability::Sync);
+    simulation.run_for(SECOND);
+    for request in [request, append] {
+        assert!(matches!(simulation.trace.replies.get(&(node, request)), Some(Err(AppendError::Store(_)))));
+    }
+    let append = simulation.append(node, &thread, Durability::Sync);
+    simulation.run_for(SECOND);
+    assert_eq!(simulation.trace.replies.get(&(node, append)), Some(&Err(AppendError::ThreadNotFound)));
+    simulation.join(node, &thread, Part::Writer);
+    simulation.run_for(SECOND);
+    let append = simulation.append(node, &thread, Durability::Sync);
+    simulation.run_for(SECOND);
+    assert!(matches!(simulation.trace.replies.get(&(node, append)), Some(Ok(_))));
+    assert_eq!(simulation.leaks(), Vec::<String>::new());
+}
+
+#[test]
+fn a_thread_that_is_left_is_gone_and_can_be_joined_again() {
+    let (mut simulation, [writer, follower, reader], thread) = trio(6);
+    let log = simulation.log(writer, &thread);
+    (0..20).for_each(|_| {
+        simulation.append(writer, &thread, Durability::Sync);
+    });
+    // In the middle of it all.
+    simulation.run_for(Duration::from_millis(6));
+    let sync = simulation.sync(reader, &thread);
+    let left = simulation.leave(reader, &thread);
+    simulation.run_for(SECOND * 12);
+    assert_eq!(simulation.trace.replies.get(&(reader, left)), Some(&Ok(Outcome::Left)));
+    assert_eq!(simulation.trace.replies.get(&(reader, sync)), Some(&Err(AppendError::ThreadNotFound)));
+    assert!(simulation.disk(reader).threads.is_empty());
+    assert_eq!(simulation.leaks(), Vec::<String>::new());
+    simulation.join(reader, &thread, Part::Reader);
+    assert!(simulation.settle(SECOND * 20), "{:?}", simulation.all_differences());
+    assert_eq!(simulation.counter(reader, &thread.id, &log), 20);
+    assert_eq!(simulation.counter(follower, &thread.id, &log), 20);
+}
+
+/// A follower that is given the read key becomes a writer without losing what it was about to do.
+#[test]
+fn a_follower_that_gets_the_read_key_writes() {
+    let (mut simulation, [writer, follower, _], thread) = trio(7);
+    simulation.append(writer, &thread, Durability::Sync);
+    let sync = simulation.sync(follower, &thread);
+    simulation.join(follower, &thread, Part::Writer);
+    let append = simulation.append(follower, &thread, Durability::Sync);
+    assert!(simulation.run_until(SECOND * 5, |simulation| simulation.trace.replies.contains_key(&(follower, append))));
+    assert!(matches!(simulation.trace.replies.get(&(follower, append)), Some(Ok(_))));
+    assert!(simulation.settle(SECOND * 30), "{:?}", simulation.all_differences());
+    assert!(matches!(simulation.trace.replies.get(&(follower, sync)), Some(Ok(Outcome::Synced { peers: 2, failed: 0 }))));
+}
+
+#[test]
+fn a_sync_without_peers_is_answered_soon() {
+    let mut simulation = Simulation::new(8);
+    let [node] = simulation.add_nodes();
+    let thread = simulation.thread_of(&[(node, Part::Writer)]);
+    let sync = simulation.sync(node, &thread);
+    simulation.run_for(SECOND * 11);
+    assert_eq!(simulation.trace.replies.get(&(node, sync)), Some(&Ok(Outcome::Synced { peers: 0, failed: 0 })));
+}

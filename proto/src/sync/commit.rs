@@ -147,7 +147,7 @@ impl World {
         if let (Origin::Push { .. } | Origin::Pull { .. }, Some(log)) = (origin, self.log_mut(id, log)) {
             log.note_source(peer, head.counter);
             if let Some(source) = log.sources.get_mut(&peer) {
-                (source.failures, source.not_before) = (0, Duration::ZERO);
+                (source.failures, source.denied, source.not_before) = (0, 0, Duration::ZERO);
             }
         }
     }

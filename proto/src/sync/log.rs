@@ -53,6 +53,8 @@ pub(super) struct Source {
     pub(super) not_before: Duration,
     /// Failures in a row.
     pub(super) failures: u32,
+    /// Pages in a row that it did not have though it had said so. One may be due to a fork that it has found meanwhile.
+    pub(super) denied: u32,
 }
 
 impl Source {

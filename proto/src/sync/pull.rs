@@ -193,7 +193,10 @@ impl World {
                 source.failed(now);
                 // It has said itself that it has more, while others may only have thought so.
                 if std::mem::replace(&mut source.claimed, 0) > range.after {
-                    context.penalize(peer, Misbehaviour::FalseHeads);
+                    source.denied += 1;
+                    if source.denied > 1 || log.state.head.is_none() {
+                        context.penalize(peer, Misbehaviour::FalseHeads);
+                    }
                 }
             }
             log.pull.give_back(range);

@@ -90,8 +90,10 @@ impl Simulation {
         threads.iter().flat_map(|thread| self.differences(thread)).collect()
     }
 
-    /// Runs until all honest members of all threads agree. Tells whether they do within `limit`.
+    /// Runs for a moment, so that what was just asked for begins, and then until all honest members of all threads agree. Tells
+    /// whether they do within `limit`.
     pub fn settle(&mut self, limit: Duration) -> bool {
+        self.run_for(Duration::from_millis(500));
         self.run_until(limit, |simulation| simulation.all_differences().is_empty())
     }
 

@@ -118,11 +118,11 @@ impl Simulation {
 
     pub(super) fn disk_write(&mut self, id: NodeId) {
         let failures = self.node(id).disk.settings.failures;
-        let fails = std::mem::take(&mut self.node_mut(id).disk.fail_next) || self.chance(failures);
-        let position = self.rng.random_range(0..3);
+        let random = self.chance(failures).then(|| self.rng.random_range(0..3));
         let disk = &mut self.node_mut(id).disk;
+        let failing = std::mem::take(&mut disk.fail_next).then_some(0).or(random);
         disk.writing = false;
-        let inputs = disk.write(fails.then_some(position));
+        let inputs = disk.write(failing);
         self.disk_done(id, inputs);
     }
 

@@ -16,9 +16,6 @@ use crate::{
     wire::Request,
 };
 
-/// Ids of requests that no engine has sent.
-const UNKNOWN_REQUESTS: u64 = 1 << 60;
-
 impl Simulation {
     /// Lets a malicious node do something of its kind in one of its threads.
     pub fn make_mischief(&mut self, node: NodeId) {
@@ -70,12 +67,12 @@ impl Simulation {
 
     fn ask_all(&mut self, by: NodeId, request: &Request) {
         for to in self.node(by).peers.clone() {
-            let id = super::super::RequestId(UNKNOWN_REQUESTS + self.rng.random_range(0..UNKNOWN_REQUESTS));
-            self.send_request(by, to, id, request.clone());
+            self.ask(by, to, request.clone());
         }
     }
 
-    fn push_record(&mut self, by: NodeId, topic: TopicId, record: &VerifiedRecord) {
+    /// Pushes a record to all peers of a node.
+    pub fn push_record(&mut self, by: NodeId, topic: TopicId, record: &VerifiedRecord) {
         let sealed = record.sealed();
         let run = Run {
             log: *record.log(),

@@ -31,6 +31,8 @@ const NOTICE: Duration = Duration::from_secs(2);
 /// How long a restored one takes.
 const RECONNECT: Duration = Duration::from_millis(300);
 
+/// Ids from here on belong to requests that no engine has sent.
+const FOREIGN_REQUESTS: u64 = 1 << 60;
 /// Messages that a malicious node remembers, to replay them.
 const HEARD: usize = 64;
 
@@ -223,7 +225,13 @@ impl Simulation {
         }
     }
 
-    pub(super) fn send_request(&mut self, from: NodeId, to: NodeId, request: RequestId, body: Request) {
+    /// Sends a request that the node's engine knows nothing of; the answer goes to the trace.
+    pub fn ask(&mut self, from: NodeId, to: NodeId, request: Request) {
+        let id = RequestId(FOREIGN_REQUESTS + self.rng.random_range(0..FOREIGN_REQUESTS));
+        self.send_request(from, to, id, request);
+    }
+
+    fn send_request(&mut self, from: NodeId, to: NodeId, request: RequestId, body: Request) {
         let kind = body.kind();
         let bytes = body.encode().expect("a request fits into a frame");
         self.record(from, to, kind, false, bytes.len());
@@ -287,6 +295,10 @@ impl Simulation {
         // Whatever comes after the first result is what a closed stream drops.
         let Some(_) = self.node_mut(to).outbound.remove(&request) else { return };
         let result = result.and_then(|bytes| Response::decode(bytes).map_err(|_| Failure::Malformed));
+        if request.0 >= FOREIGN_REQUESTS {
+            self.trace.answers.extend(result.ok().map(|answer| (to, answer)));
+            return;
+        }
         self.feed(to, Input::Response { request, result });
     }
 

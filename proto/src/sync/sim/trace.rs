@@ -9,6 +9,7 @@ use super::{
 use crate::{
     Cid,
     id::{LogId, ThreadId, TopicId},
+    wire::Response,
 };
 
 /// A message from one node to another, or its response.
@@ -83,6 +84,8 @@ pub struct Trace {
     pub told: BTreeMap<(NodeId, Cid), Duration>,
     /// The most effects that one input caused beyond its items, and what that input was.
     pub most_effects: (usize, String),
+    /// Answers to requests that no engine sent.
+    pub answers: Vec<(NodeId, Response)>,
     /// Inputs handled.
     pub inputs: u64,
 }

@@ -1,0 +1,116 @@
+//! Bodies that do not fit into their events: blocks, manifests and chunks replicate to whoever holds the follow key.
+
+use std::time::Duration;
+
+use spool_proto::{
+    body::{Chunker, Protection},
+    sync::{
+        Durability,
+        sim::{Malice, NodeId, Part, SharedThread, Simulation},
+    },
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Appends an event whose body has `chunks` chunks of 100 KB.
+fn append_chunks(simulation: &mut Simulation, writer: NodeId, thread: &SharedThread, chunks: u8) {
+    let epoch = thread.keys.current().unwrap();
+    let keys = thread.keys.log_keys(&epoch.key_id(), &simulation.log(writer, thread)).unwrap();
+    let secret = epoch.chunk_secret(false).unwrap();
+    let mut chunker = Chunker::new(Protection::Thread { key: [3; 32] }, &keys, &thread.id, secret);
+    for chunk in 0..chunks {
+        let blocks = chunker.chunk(&vec![chunk; 100_000]).unwrap();
+        simulation.store(writer, thread, blocks);
+    }
+    let body = chunker.finish().unwrap();
+    simulation.append_body(writer, thread, body, Durability::Sync);
+}
+
+fn blocks(simulation: &Simulation, node: NodeId, thread: &SharedThread) -> usize {
+    simulation.disk(node).threads[&thread.id].blocks.len()
+}
+
+#[test]
+fn a_block_and_a_chunked_body_reach_a_follower() {
+    let mut simulation = Simulation::new(1);
+    let [writer, follower] = simulation.add_nodes();
+    let thread = simulation.thread_of(&[(writer, Part::Writer), (follower, Part::Follower)]);
+    let body = simulation.seal(writer, &thread, &[1; 200_000]);
+    simulation.append_body(writer, &thread, body, Durability::Sync);
+    append_chunks(&mut simulation, writer, &thread, 200);
+    assert!(simulation.settle(SECOND * 30), "{:?}", simulation.all_differences());
+    assert_eq!(blocks(&simulation, follower, &thread), 1 + 200 + 1);
+    simulation.run_for(SECOND * 20);
+    assert_eq!(simulation.leaks(), Vec::<String>::new());
+    assert!(simulation.trace.penalties.is_empty(), "{:?}", simulation.trace.penalties);
+}
+
+/// Nothing but the missing blocks tells the restarted follower that something is missing: the heads are equal.
+#[test]
+fn blocks_that_were_missing_at_a_restart_are_fetched() {
+    let mut simulation = Simulation::new(2);
+    let [writer, follower] = simulation.add_nodes();
+    let thread = simulation.thread_of(&[(writer, Part::Writer), (follower, Part::Follower)]);
+    append_chunks(&mut simulation, writer, &thread, 200);
+    let some = |simulation: &mut Simulation| (5..150).contains(&blocks(simulation, follower, &thread));
+    let mut tries = 0;
+    while !some(&mut simulation) && tries < 10_000 {
+        simulation.run_for(Duration::from_millis(2));
+        tries += 1;
+    }
+    assert!(some(&mut simulation), "{} blocks", blocks(&simulation, follower, &thread));
+    simulation.crash(follower);
+    simulation.run_for(SECOND);
+    simulation.restart(follower);
+    assert!(simulation.settle(SECOND * 40), "{:?}", simulation.all_differences());
+    assert_eq!(blocks(&simulation, follower, &thread), 201);
+}
+
+/// A block that nobody has must not keep those behind it waiting.
+#[test]
+fn a_block_that_nobody_has_does_not_hold_up_others() {
+    let mut simulation = Simulation::new(3);
+    let [writer, relay, follower] = simulation.add_nodes();
+    simulation.set_discovery(false);
+    let thread = simulation.thread_of(&[(writer, Part::Writer), (relay, Part::Follower)]);
+    // The relay has the record, but not yet its chunks, when the writer vanishes.
+    append_chunks(&mut simulation, writer, &thread, 40);
+    let log = simulation.log(writer, &thread);
+    while simulation.counter(relay, &thread.id, &log) == 0 {
+        simulation.run_for(Duration::from_millis(1));
+    }
+    simulation.crash(writer);
+    simulation.join(follower, &thread, Part::Follower);
+    simulation.connect(follower, relay);
+    simulation.run_for(SECOND * 30);
+    assert_eq!(simulation.counter(follower, &thread.id, &log), simulation.counter(relay, &thread.id, &log));
+    assert!(!simulation.disk(follower).threads[&thread.id].wants.is_empty());
+    // A second writer's blocks come all the same.
+    let second = simulation.add_node();
+    simulation.join(second, &thread, Part::Writer);
+    simulation.connect(second, relay);
+    simulation.run_for(SECOND * 5);
+    let body = simulation.seal(second, &thread, &[9; 250_000]);
+    let cid = body.blocks[0].0;
+    simulation.append_body(second, &thread, body, Durability::Sync);
+    let there = |simulation: &mut Simulation| simulation.disk(follower).threads[&thread.id].blocks.contains_key(&cid);
+    assert!(simulation.run_until(SECOND * 40, there));
+    // And when the first is back, everything does.
+    simulation.restart(writer);
+    assert!(simulation.settle(SECOND * 60), "{:?}", simulation.all_differences());
+}
+
+#[test]
+fn blocks_that_were_not_asked_for_are_scored_and_others_are_asked() {
+    let mut simulation = Simulation::new(4);
+    let [writer, bad, follower] = simulation.add_nodes();
+    let thread = simulation.thread_of(&[(writer, Part::Writer), (bad, Part::Follower)]);
+    append_chunks(&mut simulation, writer, &thread, 30);
+    assert!(simulation.settle(SECOND * 30), "{:?}", simulation.all_differences());
+    simulation.corrupt(bad, Malice::WrongAnswers);
+    simulation.join(follower, &thread, Part::Follower);
+    simulation.connect(follower, bad);
+    simulation.connect(follower, writer);
+    assert!(simulation.settle(SECOND * 90), "{:?}", simulation.all_differences());
+    assert_eq!(simulation.trace.scored(writer, spool_proto::sync::Misbehaviour::InvalidData), 0);
+}

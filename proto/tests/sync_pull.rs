@@ -1,0 +1,153 @@
+//! Pulling: whole logs, from whoever has them, resumed where they broke off.
+
+use std::time::Duration;
+
+use spool_proto::sync::{
+    Durability,
+    sim::{LinkSettings, Malice, NodeId, Part, SharedThread, Simulation},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const NOTHING: LinkSettings =
+    LinkSettings { latency: Duration::from_millis(5), jitter: Duration::ZERO, loss: 1.0, duplication: 0.0 };
+
+fn append_many(simulation: &mut Simulation, writer: NodeId, thread: &SharedThread, count: usize, bytes: usize) {
+    for index in 0..count {
+        let body = simulation.seal(writer, thread, &vec![7; bytes]);
+        simulation.append_body(writer, thread, body, Durability::Relaxed);
+        if index % 100 == 99 {
+            simulation.run_for(Duration::from_millis(20));
+        }
+    }
+}
+
+/// A log of `count` records at the writer and some followers.
+fn replicated(seed: u64, followers: usize, count: usize, bytes: usize) -> (Simulation, NodeId, Vec<NodeId>, SharedThread) {
+    let mut simulation = Simulation::new(seed);
+    simulation.record_messages();
+    let writer = simulation.add_node();
+    let followers: Vec<_> = (0..followers).map(|_| simulation.add_node()).collect();
+    let mut members = vec![(writer, Part::Writer)];
+    members.extend(followers.iter().map(|follower| (*follower, Part::Follower)));
+    let thread = simulation.thread_of(&members);
+    append_many(&mut simulation, writer, &thread, count, bytes);
+    assert!(simulation.settle(SECOND * 60), "{:?}", simulation.all_differences());
+    (simulation, writer, followers, thread)
+}
+
+#[test]
+fn a_late_joiner_pulls_the_whole_log_from_a_follower_after_the_writer_is_gone() {
+    let (mut simulation, writer, followers, thread) = replicated(1, 1, 5_000, 100);
+    let log = simulation.log(writer, &thread);
+    simulation.crash(writer);
+    let reader = simulation.add_node();
+    simulation.join(reader, &thread, Part::Reader);
+    simulation.connect(reader, followers[0]);
+    assert!(simulation.run_until(SECOND * 10, |simulation| simulation.counter(reader, &thread.id, &log) == 5_000));
+    assert!(simulation.trace.penalties.is_empty(), "{:?}", simulation.trace.penalties);
+}
+
+#[test]
+fn pages_come_from_all_sources() {
+    let (mut simulation, writer, followers, thread) = replicated(2, 3, 1_500, 8_000);
+    let log = simulation.log(writer, &thread);
+    simulation.crash(writer);
+    let reader = simulation.add_node();
+    simulation.join(reader, &thread, Part::Reader);
+    let start = simulation.now();
+    followers.iter().for_each(|follower| simulation.connect(reader, *follower));
+    assert!(simulation.run_until(SECOND * 20, |simulation| simulation.counter(reader, &thread.id, &log) == 1_500));
+    for follower in followers {
+        let pages = simulation.trace.count(reader, follower, "records", start);
+        assert!(pages >= 2, "{follower:?} was asked for {pages} pages");
+    }
+}
+
+#[test]
+fn a_source_that_falls_silent_delays_its_own_page_only() {
+    let (mut simulation, writer, followers, thread) = replicated(3, 3, 1_500, 8_000);
+    let log = simulation.log(writer, &thread);
+    simulation.crash(writer);
+    let reader = simulation.add_node();
+    simulation.join(reader, &thread, Part::Reader);
+    let start = simulation.now();
+    followers.iter().for_each(|follower| simulation.connect(reader, *follower));
+    let asked = |simulation: &mut Simulation| simulation.trace.count(reader, followers[0], "records", start) > 0;
+    assert!(simulation.run_until(SECOND * 20, asked));
+    simulation.corrupt(followers[0], Malice::Silent);
+    // One request has to time out, after 10 s; no more than that.
+    assert!(simulation.run_until(SECOND * 15, |simulation| simulation.counter(reader, &thread.id, &log) == 1_500));
+}
+
+#[test]
+fn a_pull_that_broke_resumes_where_it_stopped() {
+    let (mut simulation, writer, followers, thread) = replicated(4, 1, 1_500, 8_000);
+    let log = simulation.log(writer, &thread);
+    simulation.crash(writer);
+    let reader = simulation.add_node();
+    simulation.join(reader, &thread, Part::Reader);
+    simulation.connect(reader, followers[0]);
+    let mut before = 0;
+    for round in 0..2 {
+        let more = |simulation: &mut Simulation| simulation.counter(reader, &thread.id, &log) > before;
+        assert!(simulation.run_until(SECOND * 30, more), "round {round}");
+        simulation.crash(reader);
+        before = simulation.counter(reader, &thread.id, &log);
+        simulation.run_for(SECOND);
+        simulation.restart(reader);
+        assert_eq!(simulation.counter(reader, &thread.id, &log), before);
+    }
+    assert!(simulation.run_until(SECOND * 30, |simulation| simulation.counter(reader, &thread.id, &log) == 1_500));
+    let served = simulation.trace.sent.iter().filter(|sent| sent.response && sent.to == reader && sent.kind == "records");
+    let bytes: usize = served.map(|sent| sent.bytes).sum();
+    // Each crash wastes at most the pages in flight.
+    assert!(bytes < 1_500 * 8_400 + 2 * 5 * 1_100_000, "{bytes} bytes for a log of 12 MB");
+}
+
+#[test]
+fn a_gap_is_filled_at_once() {
+    let (mut simulation, writer, followers, thread) = replicated(5, 2, 1, 10);
+    let log = simulation.log(writer, &thread);
+    simulation.set_links(NOTHING);
+    simulation.append(writer, &thread, Durability::Sync);
+    simulation.run_for(Duration::from_millis(100));
+    simulation.set_links(LinkSettings::default());
+    simulation.append(writer, &thread, Durability::Sync);
+    // The push of the lost record has not even timed out.
+    simulation.run_for(Duration::from_millis(500));
+    for follower in followers {
+        assert_eq!(simulation.counter(follower, &thread.id, &log), 3);
+    }
+}
+
+#[test]
+fn a_proof_that_got_lost_is_shown_again() {
+    let mut simulation = Simulation::new(6);
+    let [writer, follower] = simulation.add_nodes();
+    let thread = simulation.add_thread();
+    simulation.join(writer, &thread, Part::Writer);
+    simulation.join(follower, &thread, Part::Follower);
+    simulation.append(writer, &thread, Durability::Sync);
+    simulation.set_links(NOTHING);
+    simulation.connect(writer, follower);
+    simulation.run_for(SECOND);
+    simulation.set_links(LinkSettings::default());
+    assert!(simulation.settle(SECOND * 30), "{:?}", simulation.all_differences());
+    assert_eq!(simulation.leaks(), Vec::<String>::new());
+}
+
+#[test]
+fn a_reconnecting_peer_costs_no_more_than_before() {
+    let (mut simulation, writer, followers, _) = replicated(7, 1, 1, 10);
+    for _ in 0..20 {
+        simulation.disconnect(writer, followers[0]);
+        simulation.run_for(Duration::from_millis(100));
+        simulation.connect(writer, followers[0]);
+        simulation.run_for(SECOND);
+    }
+    simulation.run_for(SECOND * 20);
+    let start = simulation.now();
+    simulation.run_for(SECOND * 100);
+    let compared = simulation.trace.count(writer, followers[0], "edges", start);
+    assert!(compared <= 11, "{compared} comparisons in 100 s");
+}
