@@ -10,6 +10,9 @@ pub const QUEUE_BYTES: usize = 32 * 1024 * 1024;
 pub const GROUP_COMMITS: usize = 512;
 /// Bytes in one group (a single larger commit is a group of its own). Well below the write buffers, so that one group does not stall on a flush.
 pub const GROUP_BYTES: usize = 8 * 1024 * 1024;
+/// How long a group waits, at most, for as many commits as the last one had: at most half as long as that one took, so that nobody waits much
+/// longer, and a disk that syncs slowly gets fuller groups.
+pub const GATHER_PATIENCE: Duration = Duration::from_millis(4);
 /// How long a relaxed write may stay unsynced: the most that a power cut takes back, and the delay before a record may leave the node.
 pub const RELAXED_SYNC_INTERVAL: Duration = Duration::from_millis(25);
 /// Pause before a sync is tried again that could not be done for the moment (the disk is full): as often as RocksDB looks for free space.
@@ -39,7 +42,8 @@ pub const ADDRESS_BYTES: usize = 512;
 pub const CACHE_BYTES: usize = 48 * 1024 * 1024;
 /// Unflushed writes of all spaces together.
 pub const WRITE_BUFFERS_BYTES: usize = 32 * 1024 * 1024;
-/// Unflushed writes of the blocks' space; each flush makes one blob file, so this is also their usual size.
+/// Unflushed writes of the blocks' space; each flush makes one blob file, so this is also their usual size. And it is the free space that RocksDB
+/// waits for after the disk was full.
 pub const BLOCKS_BUFFER_BYTES: usize = 16 * 1024 * 1024;
 /// Unflushed writes of one other space.
 pub const WRITE_BUFFER_BYTES: usize = 8 * 1024 * 1024;
@@ -47,8 +51,14 @@ pub const WRITE_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 pub const BLOB_BYTES: u64 = 4 * 1024;
 /// Size of a blob file at which a new one is begun.
 pub const BLOB_FILE_BYTES: u64 = 256 * 1024 * 1024;
+/// Share of deleted blocks in the blob files, in percent, from which on the rest is rewritten: so no more is rewritten than is freed.
+pub const RECLAIM_PERCENT: u64 = 50;
 /// Write-ahead log on disk; beyond, the oldest buffers are flushed. It bounds the time of a start after a crash (about a second).
 pub const WRITE_AHEAD_BYTES: u64 = 128 * 1024 * 1024;
+/// How often to look whether flushes have caught up, when writes outrun the disk.
+pub const STALL_POLL_INTERVAL: Duration = Duration::from_millis(1);
+/// Looks before the write itself is tried again, which tells whether the disk is full instead.
+pub const STALL_POLLS: usize = 100;
 /// Files that RocksDB keeps open.
 pub const OPEN_FILES: i32 = 256;
 /// Threads for flushes and compactions, bounded by the machine's cores.

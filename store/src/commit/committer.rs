@@ -13,7 +13,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    limits::{RELAXED_SYNC_INTERVAL, SYNC_RETRY_INTERVAL},
+    limits::{GATHER_PATIENCE, RELAXED_SYNC_INTERVAL, SYNC_RETRY_INTERVAL},
     store::{self, Shared, Store},
 };
 
@@ -164,12 +164,29 @@ impl Drop for Closing {
     }
 }
 
+/// The last group: how many commits, and how long it took.
+#[derive(Clone, Copy, Default)]
+struct Group {
+    commits: usize,
+    took: Duration,
+}
+
 fn run(mut writer: Writer, queue: &Queue, options: &Options, mut emit: impl FnMut(Event)) {
     let mut sync_at: Option<Instant> = None;
+    let mut last = Group::default();
     loop {
+        // Callers that were answered together come back together, one by one: without a pause the first of them would have a sync to itself,
+        // time and again.
+        if last.commits > 1 {
+            queue.gather(last.commits, (last.took / 2).min(GATHER_PATIENCE));
+        }
         let deadline = if writer.is_purging() { Some(Instant::now()) } else { sync_at };
         match queue.take(deadline) {
-            Taken::Group(group) => writer.commit(&group, &mut emit),
+            Taken::Group(group) => {
+                let begun = Instant::now();
+                writer.commit(&group, &mut emit);
+                last = Group { commits: group.len(), took: begun.elapsed() };
+            }
             Taken::Resume => writer.resume(),
             Taken::Nothing => {}
             Taken::Closed => return writer.sync(&mut emit),

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use spool_proto::sync::Write;
@@ -140,6 +140,16 @@ impl Queue {
         self.state().closed = true;
         self.arrived.notify_all();
         self.left.notify_all();
+    }
+
+    /// If some commits wait, but fewer than `siblings`, gives the others so long to arrive.
+    pub(super) fn gather(&self, siblings: usize, patience: Duration) {
+        let state = self.state();
+        if state.commits == 0 {
+            return;
+        }
+        let few = |state: &mut State| state.commits < siblings && !state.closed;
+        drop(self.arrived.wait_timeout_while(state, patience, few));
     }
 
     /// Waits until there is something to do, at the latest until the deadline.
