@@ -1,7 +1,6 @@
 //! The configuration file. It is compiled in here by itself: the node's crate would bring RocksDB along.
 
 #![no_main]
-#![warn(missing_docs)]
 
 use libfuzzer_sys::fuzz_target;
 use spool_fuzz::Budget;
