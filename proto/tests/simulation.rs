@@ -202,8 +202,10 @@ impl Story {
     fn check(&mut self) {
         assert_eq!(self.simulation.leaks(), Vec::<String>::new());
         self.nothing_acknowledged_is_lost();
-        let forked: BTreeMap<_, _> = self.simulation.trace.forks.iter().map(|((_, log), counter)| (*log, *counter)).collect();
-        let innocent: Vec<_> = forked.keys().filter(|log| !self.cloned.contains(log) && !self.suspect.contains(log)).collect();
+        let forked: BTreeMap<_, _> =
+            self.simulation.trace.forks.iter().map(|((_, log), counter)| (*log, *counter)).collect();
+        let innocent: Vec<_> =
+            forked.keys().filter(|log| !self.cloned.contains(log) && !self.suspect.contains(log)).collect();
         assert!(innocent.is_empty(), "logs of honest writers were forked: {innocent:?}");
         self.only_the_guilty_are_scored();
     }

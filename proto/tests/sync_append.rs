@@ -167,7 +167,10 @@ fn a_follower_that_gets_the_read_key_writes() {
     assert!(simulation.run_until(SECOND * 5, |simulation| simulation.trace.replies.contains_key(&(follower, append))));
     assert!(matches!(simulation.trace.replies.get(&(follower, append)), Some(Ok(_))));
     assert!(simulation.settle(SECOND * 30), "{:?}", simulation.all_differences());
-    assert!(matches!(simulation.trace.replies.get(&(follower, sync)), Some(Ok(Outcome::Synced { peers: 2, failed: 0 }))));
+    assert!(matches!(
+        simulation.trace.replies.get(&(follower, sync)),
+        Some(Ok(Outcome::Synced { peers: 2, failed: 0 }))
+    ));
 }
 
 #[test]

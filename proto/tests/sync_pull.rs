@@ -22,7 +22,12 @@ fn append_many(simulation: &mut Simulation, writer: NodeId, thread: &SharedThrea
 }
 
 /// A log of `count` records at the writer and some followers.
-fn replicated(seed: u64, followers: usize, count: usize, bytes: usize) -> (Simulation, NodeId, Vec<NodeId>, SharedThread) {
+fn replicated(
+    seed: u64,
+    followers: usize,
+    count: usize,
+    bytes: usize,
+) -> (Simulation, NodeId, Vec<NodeId>, SharedThread) {
     let mut simulation = Simulation::new(seed);
     simulation.record_messages();
     let writer = simulation.add_node();
@@ -98,7 +103,8 @@ fn a_pull_that_broke_resumes_where_it_stopped() {
         assert_eq!(simulation.counter(reader, &thread.id, &log), before);
     }
     assert!(simulation.run_until(SECOND * 30, |simulation| simulation.counter(reader, &thread.id, &log) == 1_500));
-    let served = simulation.trace.sent.iter().filter(|sent| sent.response && sent.to == reader && sent.kind == "records");
+    let served =
+        simulation.trace.sent.iter().filter(|sent| sent.response && sent.to == reader && sent.kind == "records");
     let bytes: usize = served.map(|sent| sent.bytes).sum();
     // Each crash wastes at most the pages in flight.
     assert!(bytes < 1_500 * 8_400 + 2 * 5 * 1_100_000, "{bytes} bytes for a log of 12 MB");

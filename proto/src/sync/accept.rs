@@ -266,11 +266,7 @@ fn take(log: &mut Log, record: Arc<VerifiedRecord>, admitted: Option<bool>) -> A
 }
 
 /// Takes what was waiting for the records that have just come. Returns who sent a record that does not follow.
-fn take_ahead(
-    hot: &mut Hot,
-    log: &LogId,
-    taken: &mut Vec<Arc<VerifiedRecord>>,
-) -> Option<(crate::PeerId, u64)> {
+fn take_ahead(hot: &mut Hot, log: &LogId, taken: &mut Vec<Arc<VerifiedRecord>>) -> Option<(crate::PeerId, u64)> {
     let log = hot.logs.get_mut(log)?;
     while let Some((record, peer)) = log.pull.next_ahead(log.state.counter()) {
         match fit(&log.state, log, &record) {

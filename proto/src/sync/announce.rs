@@ -27,7 +27,8 @@ impl World {
         }
         let durable = log.durable_counter();
         let mut room = MAX_PUBLISHED_BYTES;
-        let known = if durable - log.published.min(durable) <= MAX_PUBLISHED_RECORDS { log.published } else { durable - 1 };
+        let known =
+            if durable - log.published.min(durable) <= MAX_PUBLISHED_RECORDS { log.published } else { durable - 1 };
         let Some(mut run) = run_after(log, log_id, known, &mut room) else { return self.announce(id, log_id, context) };
         run.blocks.clear();
         log.announced = Some(now);
@@ -74,8 +75,7 @@ impl World {
 
 /// What peers are told of a log: nothing while it has no durable record.
 pub(super) fn head(log_id: &LogId, log: &Log) -> Option<Head> {
-    let fork =
-        log.state.fork.map(|fork| Fork { counter: fork.counter, inert: fork.inert, inert_digest: fork.digest });
+    let fork = log.state.fork.map(|fork| Fork { counter: fork.counter, inert: fork.inert, inert_digest: fork.digest });
     if log.durable.is_none() && fork.is_none() {
         return None;
     }

@@ -68,12 +68,7 @@ impl World {
         }
     }
 
-    pub(super) fn on_wants(
-        &mut self,
-        id: &ThreadId,
-        wants: Vec<(Cid, Option<LogId>)>,
-        context: &mut Context<'_>,
-    ) {
+    pub(super) fn on_wants(&mut self, id: &ThreadId, wants: Vec<(Cid, Option<LogId>)>, context: &mut Context<'_>) {
         let Some(hot) = self.threads.get_mut(id).and_then(Thread::hot) else { return };
         hot.wants.loading = false;
         hot.wants.truncated = wants.len() >= MAX_WANTS;
@@ -109,7 +104,9 @@ impl World {
                     return context.after(Duration::from_secs(1), Timer::Blocks(id.clone()));
                 }
                 let wanted = wanted.into_iter().filter(|(cid, _)| came.contains(cid));
-                let wanted = wanted.map(|(cid, log)| (cid, log.map(|log| manifest_keys(hot, &state.keys, log)).unwrap_or_default())).collect();
+                let wanted = wanted
+                    .map(|(cid, log)| (cid, log.map(|log| manifest_keys(hot, &state.keys, log)).unwrap_or_default()))
+                    .collect();
                 hot.wants.settling += 1;
                 let job = Job::Blocks { thread: id.clone(), wanted, blocks };
                 context.verify(job, Verification { thread: id.clone(), what: What::Blocks { peer } });
@@ -150,10 +147,7 @@ impl World {
 }
 
 /// The next wanted blocks, and a peer that was not yet asked for them in vain.
-fn next_request(
-    hot: &mut Hot,
-    peers: &BTreeSet<PeerId>,
-) -> Option<(PeerId, Vec<(Cid, Option<LogId>)>)> {
+fn next_request(hot: &mut Hot, peers: &BTreeSet<PeerId>) -> Option<(PeerId, Vec<(Cid, Option<LogId>)>)> {
     let busy = |peer: &PeerId| hot.wants.in_flight.values().filter(|(source, _)| source == peer).count();
     let mut candidates: Vec<_> = peers.iter().map(|peer| (busy(peer), *peer)).collect();
     candidates.sort_unstable();

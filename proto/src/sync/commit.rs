@@ -170,7 +170,9 @@ impl World {
     /// A gossip message whose records are being committed gets its verdict with them.
     pub(super) fn wait_for_commit(&mut self, id: &ThreadId, log: &LogId, origin: Origin, context: &mut Context<'_>) {
         let batch = context.shared.pending.iter_mut().rev().find_map(|pending| match &mut pending.then {
-            Then::Foreign { log: pending_log, origin, .. } if pending_log == log && pending.thread == *id => Some(origin),
+            Then::Foreign { log: pending_log, origin, .. } if pending_log == log && pending.thread == *id => {
+                Some(origin)
+            }
             _ => None,
         });
         match batch {
@@ -231,7 +233,8 @@ impl Thread {
         if !self.state.keys.can_read() {
             return Role::Follower;
         }
-        let wrote = |hot: &super::hot::Hot| hot.logs.values().any(|log| log.writer.is_some() && log.state.head.is_some());
+        let wrote =
+            |hot: &super::hot::Hot| hot.logs.values().any(|log| log.writer.is_some() && log.state.head.is_some());
         match &self.memory {
             Memory::Hot(hot) if wrote(hot) => Role::Writer,
             Memory::Hot(_) | Memory::Cold | Memory::Loading(_) => Role::Reader,

@@ -136,7 +136,9 @@ pub enum AppendError {
     #[error("thread not found")]
     ThreadNotFound,
     /// The node holds no key to write with.
-    #[error("this node holds no read key of the thread, so it cannot write; join with a ticket made by `thread share --read`")]
+    #[error(
+        "this node holds no read key of the thread, so it cannot write; join with a ticket made by `thread share --read`"
+    )]
     CannotWrite,
     /// Somebody else, or a copy of this repo, wrote to the log too.
     #[error(

@@ -9,7 +9,9 @@ use ed25519_dalek::SigningKey;
 
 use super::{
     commit::Pending,
-    effect::{AppendError, BatchId, Durability, Effect, InboundId, Lookup, Misbehaviour, Outcome, RequestId, Verdict, Write},
+    effect::{
+        AppendError, BatchId, Durability, Effect, InboundId, Lookup, Misbehaviour, Outcome, RequestId, Verdict, Write,
+    },
     hot::{Memory, Thread},
     ingest::{Pushed, Verification},
     input::{Failure, Input, Now},
@@ -169,7 +171,12 @@ impl Context<'_> {
         self.push(Effect::Verify { ticket, job: Box::new(job) });
     }
 
-    pub(super) fn persist(&mut self, durability: Durability, writes: Vec<Write>, pending: impl FnOnce(BatchId) -> Pending) {
+    pub(super) fn persist(
+        &mut self,
+        durability: Durability,
+        writes: Vec<Write>,
+        pending: impl FnOnce(BatchId) -> Pending,
+    ) {
         let batch = BatchId(self.shared.next());
         self.shared.pending.push_back(pending(batch));
         self.push(Effect::Persist { batch, durability, writes });

@@ -381,10 +381,8 @@ impl World {
         more: bool,
         context: &mut Context<'_>,
     ) {
-        let records = records
-            .into_iter()
-            .map(|record| SealedRecord { key_id: record.key_id, bytes: record.record })
-            .collect();
+        let records =
+            records.into_iter().map(|record| SealedRecord { key_id: record.key_id, bytes: record.record }).collect();
         self.verify_branch(id, *log_id, records, Origin::Inert { peer, more }, context);
     }
 }

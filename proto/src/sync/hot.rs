@@ -163,9 +163,9 @@ impl Thread {
             return edge;
         }
         let edge = match &self.memory {
-            Memory::Hot(hot) => self.access().edge(hot.logs.iter().filter_map(|(id, log)| {
-                entry(*id, &log.state, log.durable)
-            })),
+            Memory::Hot(hot) => {
+                self.access().edge(hot.logs.iter().filter_map(|(id, log)| entry(*id, &log.state, log.durable)))
+            }
             Memory::Cold | Memory::Loading(_) => self.access().edge([]),
         };
         self.edge = Some(edge);
@@ -205,10 +205,5 @@ fn entry(log: LogId, state: &LogState, durable: Option<super::state::Head>) -> O
     if durable.is_none() && fork.is_none() {
         return None;
     }
-    Some(EdgeEntry {
-        log,
-        counter: durable.map_or(0, |head| head.counter),
-        head: durable.map(|head| head.cid),
-        fork,
-    })
+    Some(EdgeEntry { log, counter: durable.map_or(0, |head| head.counter), head: durable.map(|head| head.cid), fork })
 }

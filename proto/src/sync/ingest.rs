@@ -102,7 +102,8 @@ impl World {
         let Some(id) = self.topics.get(topic).cloned() else { return self.finish(origin, Fate::Dropped, context) };
         let Some(thread) = self.threads.get(&id) else { return self.finish(origin, Fate::Dropped, context) };
         let place = Place { layer: Layer::Gossip, thread: id.as_bytes(), log: &[] };
-        let message = seal::open(thread.access().gossip(), place, data).ok().and_then(|plain| Gossip::decode(plain.into()).ok());
+        let message =
+            seal::open(thread.access().gossip(), place, data).ok().and_then(|plain| Gossip::decode(plain.into()).ok());
         match message {
             None => self.finish(origin, Fate::Bad(Misbehaviour::InvalidData), context),
             Some(Gossip::Envelope(envelope)) if envelope.topic != *topic => {
@@ -176,7 +177,8 @@ impl World {
         };
         let sender = Sender { peer: envelope.sender, hash: envelope.signing_hash(), signature: envelope.signature };
         let key_id = envelope.key_id;
-        let records = envelope.records.into_iter().map(|bytes| (SealedRecord { key_id, bytes }, keys.clone())).collect();
+        let records =
+            envelope.records.into_iter().map(|bytes| (SealedRecord { key_id, bytes }, keys.clone())).collect();
         self.verify_records(id, log_id, (records, envelope.blocks), Some(Box::new(sender)), origin, context);
     }
 

@@ -31,13 +31,7 @@ impl World {
         context.look_up(id.clone(), Lookup::Wants, Asked::Missing { thread: id });
     }
 
-    pub(super) fn on_join(
-        &mut self,
-        request: RequestId,
-        id: ThreadId,
-        state: ThreadState,
-        context: &mut Context<'_>,
-    ) {
+    pub(super) fn on_join(&mut self, request: RequestId, id: ThreadId, state: ThreadState, context: &mut Context<'_>) {
         let before = self.threads.get(&id).map(|thread| thread.state.clone());
         let state = match &before {
             None => state,
@@ -233,7 +227,10 @@ impl World {
         let Some(hot) = thread.hot() else { return };
         let busy = syncing
             || !hot.wants.is_quiet()
-            || hot.logs.values().any(|log| log.uncommitted > 0 || log.pull.is_busy() || log.announce_due || log.counting);
+            || hot
+                .logs
+                .values()
+                .any(|log| log.uncommitted > 0 || log.pull.is_busy() || log.announce_due || log.counting);
         if busy || idle < COOL_AFTER {
             let wait = COOL_AFTER.saturating_sub(idle).max(Duration::from_secs(1));
             return context.after(wait, Timer::Cool(id.clone()));

@@ -137,10 +137,13 @@ impl World {
             }
             let Some(range) = log.pull.next_range(head, target) else { return };
             let sessions = &mut self.sessions;
-            let is_free = |peer: &PeerId| sessions.get(peer).is_some_and(|session| session.pages < MAX_REQUESTS_PER_SESSION);
+            let is_free =
+                |peer: &PeerId| sessions.get(peer).is_some_and(|session| session.pages < MAX_REQUESTS_PER_SESSION);
             let Some(peer) = best_source(log, range.after, now, is_free) else {
                 log.pull.give_back(range);
-                if let Some(session) = best_source(log, range.after, now, |_| true).and_then(|peer| sessions.get_mut(&peer)) {
+                if let Some(session) =
+                    best_source(log, range.after, now, |_| true).and_then(|peer| sessions.get_mut(&peer))
+                {
                     session.stalled.insert((id.clone(), *log_id));
                     return;
                 }

@@ -67,13 +67,7 @@ impl World {
         }
     }
 
-    fn envelopes_for(
-        &mut self,
-        peer: &PeerId,
-        id: &ThreadId,
-        logs: &[LogId],
-        context: &Context<'_>,
-    ) -> Vec<Envelope> {
+    fn envelopes_for(&mut self, peer: &PeerId, id: &ThreadId, logs: &[LogId], context: &Context<'_>) -> Vec<Envelope> {
         let Some(thread) = self.threads.get_mut(id) else { return Vec::new() };
         let topic = thread.topic();
         let Some(hot) = thread.hot() else { return Vec::new() };

@@ -124,13 +124,7 @@ impl World {
         self.topics.get(topic).filter(|_| proven).cloned()
     }
 
-    pub(super) fn on_request(
-        &mut self,
-        peer: PeerId,
-        inbound: InboundId,
-        request: Request,
-        context: &mut Context<'_>,
-    ) {
+    pub(super) fn on_request(&mut self, peer: PeerId, inbound: InboundId, request: Request, context: &mut Context<'_>) {
         match request {
             Request::Proofs(proofs) => self.on_proofs(peer, inbound, proofs, context),
             Request::Edges(nodes) => self.on_edges(peer, inbound, nodes, context),
@@ -147,7 +141,8 @@ impl World {
             Request::Records { topic, log, after, until } => {
                 let Some(thread) = self.proven_thread(&peer, &topic, inbound, context) else { return };
                 let id = thread.id.clone();
-                let durable = thread.hot().and_then(|hot| hot.logs.get(&log)).map_or(0, super::log::Log::durable_counter);
+                let durable =
+                    thread.hot().and_then(|hot| hot.logs.get(&log)).map_or(0, super::log::Log::durable_counter);
                 let until = until.min(durable);
                 if after >= until {
                     let response = Response::Records { envelope: None, more: false };

@@ -99,9 +99,9 @@ impl LogState {
 
     /// The newest record that counts: of a forked log the last before the fork; `None` too while its CID is not known.
     pub fn active_head(&self) -> Option<Head> {
-        self.head.filter(|head| self.fork.is_none_or(|fork| head.counter < fork.counter)).or_else(|| {
-            self.before_fork.filter(|head| head.counter == self.active_counter())
-        })
+        self.head
+            .filter(|head| self.fork.is_none_or(|fork| head.counter < fork.counter))
+            .or_else(|| self.before_fork.filter(|head| head.counter == self.active_counter()))
     }
 
     /// The CID at `counter`, if it is one of those that are remembered.

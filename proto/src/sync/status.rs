@@ -86,9 +86,10 @@ impl World {
         };
         let peers = thread.peers.iter().map(|peer| {
             let role = self.sessions.get(peer).and_then(|session| session.proven.get(&topic)).copied();
-            let heads = heads.into_iter().flatten().filter_map(|(id, log)| {
-                log.sources.get(peer).map(|source| (*id, source.counter))
-            });
+            let heads = heads
+                .into_iter()
+                .flatten()
+                .filter_map(|(id, log)| log.sources.get(peer).map(|source| (*id, source.counter)));
             PeerStatus { peer: *peer, role: role.unwrap_or(Role::Follower), heads: heads.collect() }
         });
         Some(ThreadStatus { edge, logs, peers: peers.collect() })

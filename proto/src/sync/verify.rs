@@ -82,7 +82,9 @@ impl Job {
     /// Does the work: about 50 µs a record and 1 ms a MiB of blocks.
     pub fn run(self) -> Verified {
         match self {
-            Job::Records { thread, log, records, blocks, sender } => verify_records(&thread, &log, records, blocks, sender),
+            Job::Records { thread, log, records, blocks, sender } => {
+                verify_records(&thread, &log, records, blocks, sender)
+            }
             Job::Blocks { thread, wanted, blocks } => verify_blocks(&thread, &wanted, blocks),
         }
     }
@@ -139,11 +141,8 @@ fn verify_records(
     let linked: std::collections::BTreeSet<&Cid> =
         records.iter().flat_map(|record| record.links().as_slice()).collect();
     // A block that nothing links to is dropped: it may belong to the record that was invalid.
-    let blocks = blocks
-        .into_iter()
-        .map(|bytes| (block::cid(&bytes), bytes))
-        .filter(|(cid, _)| linked.contains(cid))
-        .collect();
+    let blocks =
+        blocks.into_iter().map(|bytes| (block::cid(&bytes), bytes)).filter(|(cid, _)| linked.contains(cid)).collect();
     Verified::Records { records, invalid, admitted, blocks, forged_envelope: false }
 }
 
@@ -169,7 +168,8 @@ fn verify_blocks(thread: &ThreadId, wanted: &[(Cid, Vec<Arc<LogKeys>>)], blocks:
         };
         // One that no key opens is kept all the same: its CID is right, so its writer made it so, and it has nothing to fetch.
         let manifest = manifest.iter().find_map(|keys| Manifest::open(keys, thread, &bytes).ok());
-        let links = manifest.map(|manifest| manifest.chunks().iter().map(|chunk| chunk.cid).collect()).unwrap_or_default();
+        let links =
+            manifest.map(|manifest| manifest.chunks().iter().map(|chunk| chunk.cid).collect()).unwrap_or_default();
         verified.push((cid, bytes, links));
     }
     Verified::Blocks { blocks: verified, invalid }

@@ -56,7 +56,9 @@ impl Simulation {
         let summaries = |simulation: &Self, node| -> BTreeMap<LogId, Summary> {
             let image = simulation.disk(node).threads.get(thread);
             let logs = image.into_iter().flat_map(|image| &image.logs);
-            logs.filter(|(_, log)| !log.main.is_empty() || log.state.fork.is_some()).map(|(id, log)| (*id, summary(log))).collect()
+            logs.filter(|(_, log)| !log.main.is_empty() || log.state.fork.is_some())
+                .map(|(id, log)| (*id, summary(log)))
+                .collect()
         };
         let Some((first, rest)) = members.split_first() else { return differences };
         let expected = summaries(self, *first);
@@ -65,11 +67,17 @@ impl Simulation {
             let found = summaries(self, *node);
             let logs: std::collections::BTreeSet<_> = expected.keys().chain(found.keys()).collect();
             for log in logs.into_iter().filter(|log| expected.get(*log) != found.get(*log)) {
-                let short = |summary: Option<&Summary>| summary.map(|(active, cid, fork, inert)| {
-                    (*active, cid.map(|cid| cid.to_string()[50..].to_owned()), *fork, inert.len())
-                });
+                let short = |summary: Option<&Summary>| {
+                    summary.map(|(active, cid, fork, inert)| {
+                        (*active, cid.map(|cid| cid.to_string()[50..].to_owned()), *fork, inert.len())
+                    })
+                };
                 let (ours, theirs) = (short(expected.get(log)), short(found.get(log)));
-                differences.push(format!("{} {}: {first:?} {ours:?}, {node:?} {theirs:?}", thread.short(), log.short()));
+                differences.push(format!(
+                    "{} {}: {first:?} {ours:?}, {node:?} {theirs:?}",
+                    thread.short(),
+                    log.short()
+                ));
             }
             if self.edge(*node, thread) != edge {
                 differences.push(format!("{}: edges of {first:?} and {node:?}", thread.short()));
@@ -103,14 +111,24 @@ impl Simulation {
         for (index, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.malice.is_none()) {
             let Some(engine) = &node.engine else { continue };
             let shared = engine.shared();
-            let parked: usize = engine.world().threads.values().map(|thread| match &thread.memory {
-                Memory::Loading(loading) => loading.parked.len(),
-                Memory::Cold | Memory::Hot(_) => 0,
-            }).sum();
-            let empty_logs: usize = engine.world().threads.values().map(|thread| match &thread.memory {
-                Memory::Hot(hot) => hot.logs.values().filter(|log| log.is_empty()).count(),
-                Memory::Cold | Memory::Loading(_) => 0,
-            }).sum();
+            let parked: usize = engine
+                .world()
+                .threads
+                .values()
+                .map(|thread| match &thread.memory {
+                    Memory::Loading(loading) => loading.parked.len(),
+                    Memory::Cold | Memory::Hot(_) => 0,
+                })
+                .sum();
+            let empty_logs: usize = engine
+                .world()
+                .threads
+                .values()
+                .map(|thread| match &thread.memory {
+                    Memory::Hot(hot) => hot.logs.values().filter(|log| log.is_empty()).count(),
+                    Memory::Cold | Memory::Loading(_) => 0,
+                })
+                .sum();
             let left = [
                 ("verifications", shared.verifications.len()),
                 ("pending", shared.pending.len()),
@@ -122,7 +140,11 @@ impl Simulation {
                 ("unanswered requests", node.inbound.len()),
                 ("unanswered calls", node.waiting.len()),
             ];
-            leaks.extend(left.iter().filter(|(_, count)| *count > 0).map(|(what, count)| format!("node {index}: {count} {what}")));
+            leaks.extend(
+                left.iter()
+                    .filter(|(_, count)| *count > 0)
+                    .map(|(what, count)| format!("node {index}: {count} {what}")),
+            );
             if shared.asked.len() > 2 * node.peers.len() + node.outbound.len() {
                 leaks.push(format!("node {index}: {} questions", shared.asked.len()));
             }

@@ -94,7 +94,8 @@ impl Disk {
             through = Some(batch.id);
             self.unsynced.push_back(batch);
         }
-        let mut inputs: Vec<_> = through.map(|through| Input::Committed { through, synced: false }).into_iter().collect();
+        let mut inputs: Vec<_> =
+            through.map(|through| Input::Committed { through, synced: false }).into_iter().collect();
         if let Some(first) = self.queue.front() {
             self.failing = true;
             inputs.push(Input::CommitFailed { from: first.id, error: "no space left on device".to_owned() });
@@ -117,7 +118,11 @@ impl Disk {
     pub(super) fn ready_loads(&mut self) -> Vec<ThreadId> {
         let oldest = self.unsettled().next();
         let mut ready = Vec::new();
-        while self.loads.front().is_some_and(|(after, _)| oldest.is_none_or(|oldest| after.is_none_or(|after| after < oldest))) {
+        while self
+            .loads
+            .front()
+            .is_some_and(|(after, _)| oldest.is_none_or(|oldest| after.is_none_or(|after| after < oldest)))
+        {
             ready.extend(self.loads.pop_front().map(|(_, thread)| thread));
         }
         ready

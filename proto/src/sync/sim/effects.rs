@@ -60,7 +60,10 @@ impl Simulation {
             }
             Effect::Subscribe { topic } => assert!(self.node_mut(id).subscribed.insert(topic), "subscribed twice"),
             Effect::Unsubscribe { topic } => assert!(self.node_mut(id).subscribed.remove(&topic), "not subscribed"),
-            Effect::Provide { .. } | Effect::Addresses { .. } | Effect::Invited { .. } | Effect::BlocksArrived { .. } => {}
+            Effect::Provide { .. }
+            | Effect::Addresses { .. }
+            | Effect::Invited { .. }
+            | Effect::BlocksArrived { .. } => {}
             Effect::FindPeers { thread, .. } => {
                 *self.trace.searches.entry((id, thread.clone())).or_default() += 1;
                 self.find_peers(id, &thread);
@@ -70,7 +73,10 @@ impl Simulation {
             }
             Effect::ForkFound { log, counter, .. } => {
                 let lowest = self.trace.forks.insert((id, log), counter);
-                assert!(lowest.is_none_or(|lowest| counter <= lowest || self.node(id).life > 0), "forks only move down");
+                assert!(
+                    lowest.is_none_or(|lowest| counter <= lowest || self.node(id).life > 0),
+                    "forks only move down"
+                );
             }
         }
     }
@@ -150,9 +156,14 @@ impl Simulation {
     }
 
     /// The result of a request that could not be delivered.
-    pub(super) fn fail_request(&mut self, id: NodeId, request: super::super::RequestId, wait: Duration, failure: Failure) {
+    pub(super) fn fail_request(
+        &mut self,
+        id: NodeId,
+        request: super::super::RequestId,
+        wait: Duration,
+        failure: Failure,
+    ) {
         let life = self.node(id).life;
         self.schedule(wait, Event::Response { to: id, life, request, result: Err(failure) });
     }
 }
-

@@ -66,7 +66,11 @@ impl Image {
             Write::Log { thread, log, state } => self.log(thread, log).state = state.clone(),
             Write::Record { record } => {
                 let log = self.log(record.thread(), record.log());
-                assert_eq!(record.counter(), log.main.len() as u64 + 1, "each record enters the main chain once, in order");
+                assert_eq!(
+                    record.counter(),
+                    log.main.len() as u64 + 1,
+                    "each record enters the main chain once, in order"
+                );
                 assert_eq!(record.prev(), log.main.last().map(|last| last.cid()), "the chain is linked");
                 log.main.push(record.clone());
                 self.thread(record.thread()).want(record);
@@ -137,7 +141,8 @@ impl LogImage {
     pub fn inert_from(&self, fork: u64) -> BTreeMap<(u64, Cid), &Arc<VerifiedRecord>> {
         let main = self.main.iter().filter(|record| record.counter() >= fork);
         let main = main.map(|record| ((record.counter(), *record.cid()), record));
-        main.chain(self.inert.iter().filter(|((counter, _), _)| *counter >= fork).map(|(key, record)| (*key, record))).collect()
+        main.chain(self.inert.iter().filter(|((counter, _), _)| *counter >= fork).map(|(key, record)| (*key, record)))
+            .collect()
     }
 
     /// Count of the inert records, and XOR of the hashes of their CIDs.

@@ -88,7 +88,12 @@ impl Simulation {
                 }
                 let key = SigningKey::from_bytes(&self.random_bytes());
                 let cid = crate::block::cid(&self.random_bytes());
-                heads.push(Head { log: LogId::from(&key), counter: self.rng.random_range(1..1_000), cid: Some(cid), fork: None });
+                heads.push(Head {
+                    log: LogId::from(&key),
+                    counter: self.rng.random_range(1..1_000),
+                    cid: Some(cid),
+                    fork: None,
+                });
                 Response::Heads { heads, more }
             }
             (Malice::WrongAnswers, Response::Records { envelope: Some(mut envelope), more }) => {

@@ -202,7 +202,13 @@ impl Simulation {
     }
 
     /// Appends an event with this body.
-    pub fn append_body(&mut self, node: NodeId, thread: &SharedThread, body: SealedBody, durability: Durability) -> RequestId {
+    pub fn append_body(
+        &mut self,
+        node: NodeId,
+        thread: &SharedThread,
+        body: SealedBody,
+        durability: Durability,
+    ) -> RequestId {
         self.append_event(node, thread, Kind::Application, Some(body), None, durability)
     }
 
@@ -227,7 +233,12 @@ impl Simulation {
     }
 
     /// Stores blocks ahead of their event.
-    pub fn store(&mut self, node: NodeId, thread: &SharedThread, blocks: Vec<(cid::Cid, Bytes, Vec<cid::Cid>)>) -> RequestId {
+    pub fn store(
+        &mut self,
+        node: NodeId,
+        thread: &SharedThread,
+        blocks: Vec<(cid::Cid, Bytes, Vec<cid::Cid>)>,
+    ) -> RequestId {
         let request = self.expect_reply(node, &thread.id, Durability::Sync);
         self.feed(node, Input::Store { request, thread: thread.id.clone(), blocks });
         request
@@ -255,7 +266,8 @@ impl Simulation {
         let synced = &self.nodes[node.0].disk.synced;
         for acknowledged in self.trace.acknowledged.iter_mut().filter(|acknowledged| acknowledged.by == node) {
             let head = acknowledged.receipt.head;
-            let there = synced.find(&acknowledged.thread, &acknowledged.receipt.log).and_then(|log| log.at(head.counter));
+            let there =
+                synced.find(&acknowledged.thread, &acknowledged.receipt.log).and_then(|log| log.at(head.counter));
             if there != Some(head) {
                 assert_eq!(acknowledged.durability, Durability::Relaxed, "a synced append was lost");
                 acknowledged.lost = true;
@@ -269,9 +281,14 @@ impl Simulation {
             return;
         }
         self.node_mut(id).start();
-        let threads: Vec<_> = self.node(id).disk.synced.threads.iter().map(|(thread, image)| {
-            (thread.clone(), Arc::clone(&image.state), image.states())
-        }).collect();
+        let threads: Vec<_> = self
+            .node(id)
+            .disk
+            .synced
+            .threads
+            .iter()
+            .map(|(thread, image)| (thread.clone(), Arc::clone(&image.state), image.states()))
+            .collect();
         for (thread, state, logs) in threads {
             self.feed(id, Input::Known { thread, state, logs });
         }

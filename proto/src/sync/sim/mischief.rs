@@ -94,7 +94,12 @@ impl Simulation {
         let epoch = Epoch::new(follow, ReadKey::new(self.random_bytes()));
         let control = epoch.admit(&thread.id, &log).map(Control::Admission).filter(|_| self.rng.random_bool(0.5));
         let event = empty_event(Time::new(1, 1), Some(identity.bind(&thread.id, &log)));
-        self.seal_record(thread, &LogKeys::derive(&epoch, &log), &signer, Draft { counter: 1, prev: None, skip: None, event, control })
+        self.seal_record(
+            thread,
+            &LogKeys::derive(&epoch, &log),
+            &signer,
+            Draft { counter: 1, prev: None, skip: None, event, control },
+        )
     }
 
     /// A record after the head of a node's own log, signed by its writer, whose skip link is wrong; none where there is no skip link.
@@ -109,7 +114,12 @@ impl Simulation {
         let keys = thread.keys.log_keys(&key_id, &writer.log)?;
         let skip = Some(crate::block::cid(&self.random_bytes()));
         let event = empty_event(Time::new(u64::from(u32::MAX), 1), None);
-        Some(self.seal_record(thread, &keys, &writer.signer, Draft { counter, prev: Some(head.cid), skip, event, control: None }))
+        Some(self.seal_record(
+            thread,
+            &keys,
+            &writer.signer,
+            Draft { counter, prev: Some(head.cid), skip, event, control: None },
+        ))
     }
 
     fn seal_record(&self, thread: &SharedThread, keys: &LogKeys, signer: &SigningKey, draft: Draft) -> VerifiedRecord {

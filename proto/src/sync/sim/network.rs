@@ -136,7 +136,11 @@ impl Simulation {
     }
 
     pub(super) fn link_down(&mut self, a: NodeId, b: NodeId) {
-        if self.network.links.contains_key(&pair(a, b)) && self.reaches(a, b) && self.is_connected(a, b) && self.is_connected(b, a) {
+        if self.network.links.contains_key(&pair(a, b))
+            && self.reaches(a, b)
+            && self.is_connected(a, b)
+            && self.is_connected(b, a)
+        {
             // Restored before anybody noticed.
             return;
         }
@@ -179,7 +183,7 @@ impl Simulation {
         self.network.links.keys().copied().filter(|(a, b)| *a == node || *b == node).collect()
     }
 
-    /// A node's process is gone: its peers notice soon.
+    /// A node's process is gone: its peers notice.
     pub(super) fn break_links(&mut self, node: NodeId) {
         for (a, b) in self.links_of(node) {
             let peer = if a == node { b } else { a };
@@ -187,10 +191,10 @@ impl Simulation {
             if !self.node_mut(peer).peers.remove(&node) {
                 continue;
             }
-            self.schedule_input(peer, Duration::from_millis(20), Input::PeerGone { peer: id });
+            self.feed(peer, Input::PeerGone { peer: id });
             let broken = self.node(peer).outbound.iter().filter(|(_, to)| **to == node);
             for request in broken.map(|(request, _)| *request).collect::<Vec<_>>() {
-                self.fail_request(peer, request, Duration::from_millis(21), Failure::Disconnected);
+                self.fail_request(peer, request, Duration::from_millis(1), Failure::Disconnected);
             }
         }
     }
@@ -255,7 +259,14 @@ impl Simulation {
         }
     }
 
-    pub(super) fn deliver_request(&mut self, from: NodeId, from_life: u32, to: NodeId, request: RequestId, bytes: Bytes) {
+    pub(super) fn deliver_request(
+        &mut self,
+        from: NodeId,
+        from_life: u32,
+        to: NodeId,
+        request: RequestId,
+        bytes: Bytes,
+    ) {
         if !self.reaches(from, to) || !self.is_connected(to, from) {
             return;
         }

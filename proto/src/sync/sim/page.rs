@@ -49,7 +49,9 @@ pub(super) fn build(image: &Image, query: &Serve, node_key: &ed25519_dalek::Sign
             let mut rest = inert.into_iter().filter(|(key, _)| after.is_none_or(|after| *key > after)).peekable();
             let mut room = PAGE_BYTES;
             let mut records = Vec::new();
-            while let Some((_, record)) = rest.next_if(|(_, record)| records.is_empty() || record.sealed().bytes.len() <= room) {
+            while let Some((_, record)) =
+                rest.next_if(|(_, record)| records.is_empty() || record.sealed().bytes.len() <= room)
+            {
                 let sealed = record.sealed();
                 room = room.saturating_sub(sealed.bytes.len());
                 records.push(InertRecord { key_id: sealed.key_id, record: sealed.bytes.clone() });

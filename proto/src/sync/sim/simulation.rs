@@ -194,7 +194,12 @@ impl Simulation {
     /// Gives an engine an input and carries out its effects.
     pub(super) fn feed(&mut self, id: NodeId, input: Input) {
         self.at_once += 1;
-        assert!(self.at_once < MAX_INPUTS_AT_ONCE, "the world spins at {:?}, last with {:.200?} at {id:?}", self.now, input);
+        assert!(
+            self.at_once < MAX_INPUTS_AT_ONCE,
+            "the world spins at {:?}, last with {:.200?} at {id:?}",
+            self.now,
+            input
+        );
         self.trace.inputs += 1;
         let now = Now { monotonic: self.now, wall_millis: 0 };
         let items = items(&input);
@@ -244,17 +249,28 @@ fn items(input: &Input) -> usize {
         Request::Proofs(proofs) => proofs.len(),
         Request::Edges(nodes) => nodes.len(),
         Request::Push(envelopes) => envelopes.len(),
-        Request::Heads { .. } | Request::Records { .. } | Request::Inert { .. } | Request::Blocks { .. } | Request::Invite { .. } => 1,
+        Request::Heads { .. }
+        | Request::Records { .. }
+        | Request::Inert { .. }
+        | Request::Blocks { .. }
+        | Request::Invite { .. } => 1,
     };
     let response = |body: &Response| match body {
         Response::Proofs(proofs) => proofs.len(),
-        Response::Edges(opened) => opened.iter().map(|opened| match &opened.contents {
-            Contents::Children(_) => 16,
-            Contents::Edges(edges) => edges.len(),
-        }).sum(),
+        Response::Edges(opened) => opened
+            .iter()
+            .map(|opened| match &opened.contents {
+                Contents::Children(_) => 16,
+                Contents::Edges(edges) => edges.len(),
+            })
+            .sum(),
         Response::Heads { heads, .. } => heads.len(),
         Response::Push(acks) => acks.len(),
-        Response::Records { .. } | Response::Inert { .. } | Response::Blocks { .. } | Response::Invite | Response::Refusal(_) => 1,
+        Response::Records { .. }
+        | Response::Inert { .. }
+        | Response::Blocks { .. }
+        | Response::Invite
+        | Response::Refusal(_) => 1,
     };
     match input {
         Input::Request { body, .. } => request(body),

@@ -114,7 +114,9 @@ impl Trace {
 
     /// Messages of one kind from one node to another since `since`.
     pub fn count(&self, from: NodeId, to: NodeId, kind: &str, since: Duration) -> usize {
-        let fits = |sent: &&Sent| sent.from == from && sent.to == to && sent.kind == kind && !sent.response && sent.at >= since;
+        let fits = |sent: &&Sent| {
+            sent.from == from && sent.to == to && sent.kind == kind && !sent.response && sent.at >= since
+        };
         self.sent.iter().filter(fits).count()
     }
 }
