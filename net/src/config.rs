@@ -13,7 +13,7 @@ pub struct Config {
     pub listen: Vec<Multiaddr>,
     /// Addresses at which others reach this node, where it knows better than AutoNAT.
     pub external: Vec<Multiaddr>,
-    /// Peers to stay connected with; those that are not are dialled every [`limits::BOOTSTRAP_INTERVAL`].
+    /// Peers to begin with: dialled at the start, and again while fewer than [`limits::FEW_PEERS`] are connected.
     pub bootstrap: Vec<Multiaddr>,
     /// Relays, each with `/p2p/<peer>`, at which this node is to be reachable from behind NAT.
     pub relays: Vec<Multiaddr>,

@@ -84,6 +84,9 @@ pub enum Failure {
     /// No answer in time; whether the request arrived is not known.
     #[error("no answer in time")]
     Timeout,
+    /// The answer has begun, and broke off; the peer was scored for it.
+    #[error("the answer broke off in the middle")]
+    Stalled,
     /// The connection closed first; whether the request arrived is not known.
     #[error("the connection closed before the answer came")]
     Closed,
@@ -116,7 +119,7 @@ impl Failure {
     /// Whether the same request to the same peer may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Unreachable | Self::Timeout | Self::Closed | Self::Busy | Self::Io(_) => true,
+            Self::Unreachable | Self::Timeout | Self::Stalled | Self::Closed | Self::Busy | Self::Io(_) => true,
             Self::Unsupported | Self::Unsendable(_) | Self::Malformed(_) | Self::Mismatch { .. } => false,
         }
     }

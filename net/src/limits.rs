@@ -8,8 +8,9 @@ use spool_proto::wire;
 
 /// Commands that wait for the task. A full queue means "busy": the sender drops or retries, it never waits.
 pub const COMMAND_QUEUE: usize = 1_024;
-/// Events that wait for the consumer. While it is full the swarm is not polled, and peers feel it as back-pressure.
-pub const EVENT_QUEUE: usize = 256;
+/// Events that wait for the consumer; each may hold a frame of 2 MiB. While it is full the swarm is not polled, and peers
+/// feel it as back-pressure.
+pub const EVENT_QUEUE: usize = 128;
 /// Events of the task that wait for room in the event queue; beyond, it takes no commands either.
 pub const MAX_OUTBOX: usize = 1_024;
 /// Commands handled in a row before the swarm gets a turn, so that a busy engine cannot starve the network.
@@ -51,6 +52,9 @@ pub const MAX_AGENT_CHARACTERS: usize = 64;
 
 /// From opening the stream to the last byte of the answer; a page of 1 MiB takes nine seconds at 1 Mbit/s.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a response that has begun may pause; at most half of the request timeout. Longer than lost packets take to be sent again a few
+/// times, and short enough that another source is asked while a person still waits.
+pub const MAX_RESPONSE_PAUSE: Duration = Duration::from_secs(10);
 /// Bytes of a request or response.
 pub const MAX_FRAME_BYTES: usize = wire::limits::MAX_FRAME_BYTES;
 /// Exchange streams of one connection, both directions together.
@@ -94,6 +98,8 @@ pub const MAX_IHAVE_A_SECOND: usize = 256;
 pub const GOSSIP_SEND_QUEUE: usize = 1_024;
 /// Messages that wait for a verdict.
 pub const MAX_UNJUDGED: usize = 4_096;
+/// Bytes of messages that wait for a verdict.
+pub const MAX_UNJUDGED_BYTES: usize = 64 * 1024 * 1024;
 /// How long a verdict is waited for: as long as gossipsub keeps the message, five heartbeats of a second.
 pub const JUDGE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Messages that one peer may send a second, in the long run: forty logs in full burst, at 20 ms each.
@@ -120,8 +126,11 @@ pub const MAX_BLOCKED_PEERS: usize = 4_096;
 
 // Discovery.
 
-/// Between two rounds of dialling those bootstrap peers and relays that are not connected.
+/// Between two looks at whether bootstrap peers or relays are to be dialled again.
 pub const BOOTSTRAP_INTERVAL: Duration = Duration::from_secs(30);
+/// Connected peers below which bootstrap peers are dialled again. With more, a quiet connection to one may close: dialling
+/// it again would only keep it from closing.
+pub const FEW_PEERS: usize = 4;
 /// Addresses of bootstrap peers and relays in the configuration.
 pub const MAX_BOOTSTRAP: usize = 64;
 /// Connected peers up to which those found on the local network are dialled unasked.

@@ -14,7 +14,7 @@ use crate::{
     behaviour::Behaviour,
     discovery::Bootstrap,
     exchange, gossip,
-    limits::{COMMAND_QUEUE, DIAL_CONCURRENCY, DIAL_TIMEOUT, EVENT_QUEUE, MAX_YAMUX_STREAMS},
+    limits::{COMMAND_QUEUE, DIAL_CONCURRENCY, DIAL_TIMEOUT, EVENT_QUEUE, MAX_RESPONSE_PAUSE, MAX_YAMUX_STREAMS},
     task::Task,
 };
 
@@ -36,7 +36,7 @@ impl Network {
     pub fn spawn(config: Config) -> Result<(Handle, mpsc::Receiver<Event>), Error> {
         config.check()?;
         let keypair = config.keypair();
-        let codec = exchange::Codec::default();
+        let codec = exchange::Codec::new(MAX_RESPONSE_PAUSE.min(config.request_timeout / 2));
         let traffic = codec.traffic();
         let mut swarm = swarm(&config, keypair, codec)?;
         let (inbox, bootstrap) = (gossip::Inbox::new(config.gossip), Bootstrap::new(&config));

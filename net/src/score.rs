@@ -19,6 +19,7 @@ pub(crate) enum Offence {
     OversizeRequest,
     MalformedResponse,
     MismatchedResponse,
+    StalledResponse,
     GossipFlood,
     RejectedGossip,
     /// By the consumer's judgement.
@@ -35,6 +36,7 @@ impl Offence {
             Self::MalformedRequest | Self::MalformedResponse | Self::MismatchedResponse => 30.0,
             Self::OversizeRequest => 60.0,
             Self::RejectedGossip => 10.0,
+            Self::StalledResponse => 2.0,
             Self::GossipFlood => 0.1,
             Self::Reported { points, .. } => f64::from(points),
         }
@@ -51,6 +53,7 @@ impl Offence {
             Self::OversizeRequest => "request larger than a frame",
             Self::MalformedResponse => "malformed response",
             Self::MismatchedResponse => "response of another kind than the request",
+            Self::StalledResponse => "response that breaks off in the middle",
             Self::GossipFlood => "gossip flood",
             Self::RejectedGossip => "invalid gossip",
             Self::Reported { reason, .. } => reason,

@@ -8,9 +8,13 @@ use libp2p::{
 };
 
 use super::{addresses::peer_of, dht::Dht};
-use crate::{Config, behaviour::Behaviour, limits::BOOTSTRAP_INTERVAL};
+use crate::{
+    Config,
+    behaviour::Behaviour,
+    limits::{BOOTSTRAP_INTERVAL, FEW_PEERS},
+};
 
-/// Keeps connections with the configured peers, and reservations at the configured relays.
+/// Connects with the configured peers when there are few others, and keeps reservations at the configured relays.
 pub(crate) struct Bootstrap {
     peers: Vec<Target>,
     relays: Vec<Relay>,
@@ -45,7 +49,14 @@ impl Bootstrap {
         if self.due.is_some_and(|due| due > now) {
             return;
         }
-        self.due = Some(now + BOOTSTRAP_INTERVAL);
+        let first = self.due.replace(now + BOOTSTRAP_INTERVAL).is_none();
+        if first || swarm.network_info().num_peers() < FEW_PEERS {
+            self.dial_peers(swarm);
+        }
+        self.listen_at_relays(swarm);
+    }
+
+    fn dial_peers(&mut self, swarm: &mut Swarm<Behaviour>) {
         let local = *swarm.local_peer_id();
         for (index, target) in self.peers.iter().enumerate() {
             if target.peer.is_some_and(|peer| peer == local || swarm.is_connected(&peer)) {
@@ -66,6 +77,9 @@ impl Bootstrap {
                 Err(error) => tracing::debug!(address = %target.address, %error, "bootstrap peer is not dialled"),
             }
         }
+    }
+
+    fn listen_at_relays(&mut self, swarm: &mut Swarm<Behaviour>) {
         for relay in self.relays.iter_mut().filter(|relay| relay.listener.is_none()) {
             match swarm.listen_on(relay.address.clone()) {
                 Ok(listener) => relay.listener = Some(listener),

@@ -1,4 +1,4 @@
-use std::io;
+use std::{io, time::Duration};
 
 use bytes::Bytes;
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -9,8 +9,10 @@ use super::budget::{Budget, Claim, Traffic};
 use crate::limits::{FRAME_STEP_BYTES, MAX_FRAME_BYTES};
 
 /// Reads and writes frames. Clones share their budgets and counters.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Codec {
+    /// How long a response that has begun may pause.
+    pause: Duration,
     requests: Budget,
     responses: Budget,
     traffic: Traffic,
@@ -45,12 +47,27 @@ enum Frame {
     Busy,
 }
 
+/// The sender of a response stopped in the middle of it.
+#[derive(Debug, thiserror::Error)]
+#[error("the response broke off in the middle")]
+pub(crate) struct Stalled;
+
 impl Codec {
+    pub(crate) fn new(pause: Duration) -> Self {
+        let (requests, responses, traffic) = Default::default();
+        Self { pause, requests, responses, traffic }
+    }
+
     pub(crate) fn traffic(&self) -> Traffic {
         self.traffic.clone()
     }
 
-    async fn read<T: AsyncRead + Unpin + Send>(&self, budget: &Budget, io: &mut T) -> io::Result<Frame> {
+    async fn read<T: AsyncRead + Unpin + Send>(
+        &self,
+        budget: &Budget,
+        pause: Option<Duration>,
+        io: &mut T,
+    ) -> io::Result<Frame> {
         let length = read_length(io).await?;
         if length > MAX_FRAME_BYTES {
             return Ok(Frame::TooLarge(length));
@@ -69,7 +86,7 @@ impl Codec {
             }
             let start = frame.len();
             frame.resize(start + step, 0);
-            io.read_exact(&mut frame[start..]).await?;
+            fill(io, &mut frame[start..], pause).await?;
         }
         self.traffic.count_in(length);
         Ok(Frame::Complete(frame.into(), claim))
@@ -119,7 +136,7 @@ impl request_response::Codec for Codec {
     where
         T: AsyncRead + Unpin + Send,
     {
-        Ok(match self.read(&self.requests, io).await? {
+        Ok(match self.read(&self.requests, None, io).await? {
             Frame::Complete(frame, claim) => {
                 let content = wire::Request::decode(frame).map_err(Fault::Malformed);
                 Carried { content, claim: Some(claim) }
@@ -134,7 +151,7 @@ impl request_response::Codec for Codec {
         T: AsyncRead + Unpin + Send,
     {
         let malformed = |error: wire::Error| io::Error::new(io::ErrorKind::InvalidData, error);
-        match self.read(&self.responses, io).await? {
+        match self.read(&self.responses, Some(self.pause), io).await? {
             Frame::Complete(frame, claim) => {
                 let content = wire::Response::decode(frame).map_err(malformed)?;
                 Ok(Carried { content, claim: Some(claim) })
@@ -172,6 +189,26 @@ impl request_response::Codec for Codec {
     }
 }
 
+/// Reads as many bytes as `buffer` holds. With a `pause`, whoever sends nothing for so long has stalled.
+async fn fill<T: AsyncRead + Unpin + Send>(io: &mut T, buffer: &mut [u8], pause: Option<Duration>) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        let read = io.read(&mut buffer[filled..]);
+        let count = match pause {
+            None => read.await?,
+            Some(pause) => match tokio::time::timeout(pause, read).await {
+                Ok(count) => count?,
+                Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, Stalled)),
+            },
+        };
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        filled += count;
+    }
+    Ok(())
+}
+
 /// Reads an unsigned varint of at most 35 bits in its shortest form.
 async fn read_length<T: AsyncRead + Unpin + Send>(io: &mut T) -> io::Result<usize> {
     let mut length = 0;
@@ -198,18 +235,18 @@ mod tests {
     use super::*;
 
     fn read(bytes: &[u8]) -> io::Result<Frame> {
-        let codec = Codec::default();
-        block_on(codec.read(&codec.requests, &mut Cursor::new(bytes)))
+        let codec = Codec::new(Duration::from_secs(1));
+        block_on(codec.read(&codec.requests, None, &mut Cursor::new(bytes)))
     }
 
     #[test]
     fn what_is_written_is_read() {
         for size in [0, 1, 127, 128, 300_000, MAX_FRAME_BYTES] {
-            let codec = Codec::default();
+            let codec = Codec::new(Duration::from_secs(1));
             let frame = vec![7; size];
             let mut bytes = Vec::new();
             block_on(codec.write(&mut Cursor::new(&mut bytes), &frame)).unwrap();
-            let Ok(Frame::Complete(read, _)) = block_on(codec.read(&codec.requests, &mut Cursor::new(&bytes))) else {
+            let Ok(Frame::Complete(read, _)) = block_on(codec.read(&codec.requests, None, &mut Cursor::new(&bytes))) else {
                 panic!("{size} bytes were not read");
             };
             assert_eq!(read, frame);
@@ -233,17 +270,17 @@ mod tests {
 
     #[test]
     fn a_large_frame_is_read_away_when_memory_is_short() {
-        let codec = Codec::default();
+        let codec = Codec::new(Duration::from_secs(1));
         let mut others = codec.requests.claim();
         assert!(others.take(crate::limits::MAX_FRAMES_BYTES));
         let mut bytes = Vec::new();
         block_on(codec.write(&mut Cursor::new(&mut bytes), &vec![7; 300_000])).unwrap();
         let mut stream = Cursor::new(&bytes);
-        assert!(matches!(block_on(codec.read(&codec.requests, &mut stream)), Ok(Frame::Busy)));
+        assert!(matches!(block_on(codec.read(&codec.requests, None, &mut stream)), Ok(Frame::Busy)));
         assert_eq!(stream.position(), bytes.len() as u64);
         let small = wire::Request::Proofs(Vec::new()).encode().unwrap();
         let mut bytes = Vec::new();
         block_on(codec.write(&mut Cursor::new(&mut bytes), &small)).unwrap();
-        assert!(matches!(block_on(codec.read(&codec.requests, &mut Cursor::new(&bytes))), Ok(Frame::Complete(..))));
+        assert!(matches!(block_on(codec.read(&codec.requests, None, &mut Cursor::new(&bytes))), Ok(Frame::Complete(..))));
     }
 }

@@ -8,7 +8,7 @@ use libp2p::{
 };
 use spool_proto::wire;
 
-use super::codec::{Carried, Codec, Fault};
+use super::codec::{Carried, Codec, Fault, Stalled};
 use crate::{Event, Failure, InboundId, RequestId, limits, out::Out, score::Offence};
 
 type Behaviour = request_response::Behaviour<Codec>;
@@ -159,8 +159,10 @@ impl Pending {
             OutboundFailure::UnsupportedProtocols => Failure::Unsupported,
             OutboundFailure::Io(error) => io_failure(error),
         };
-        if matches!(failure, Failure::Malformed(_)) {
-            out.offence(peer, Offence::MalformedResponse);
+        match failure {
+            Failure::Malformed(_) => out.offence(peer, Offence::MalformedResponse),
+            Failure::Stalled => out.offence(peer, Offence::StalledResponse),
+            _ => {}
         }
         out.event(Event::Response { peer, id: sent.id, result: Err(failure) });
     }
@@ -183,6 +185,9 @@ fn io_failure(error: io::Error) -> Failure {
     let kind = error.kind();
     if kind == io::ErrorKind::OutOfMemory {
         return Failure::Busy;
+    }
+    if error.get_ref().is_some_and(|source| source.is::<Stalled>()) {
+        return Failure::Stalled;
     }
     match error.downcast::<wire::Error>() {
         Ok(error) if kind == io::ErrorKind::InvalidInput => Failure::Unsendable(error),

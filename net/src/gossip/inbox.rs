@@ -14,7 +14,7 @@ use super::setup::topic_score;
 use crate::{
     Event, GossipId, Verdict,
     config::GossipLimits,
-    limits::{JUDGE_TIMEOUT, MAX_GOSSIP_BYTES, MAX_TOPICS, MAX_UNJUDGED},
+    limits::{JUDGE_TIMEOUT, MAX_GOSSIP_BYTES, MAX_TOPICS, MAX_UNJUDGED, MAX_UNJUDGED_BYTES},
     out::Out,
     score::{Bucket, Offence},
 };
@@ -25,6 +25,7 @@ pub(crate) struct Inbox {
     topics: HashSet<TopicId>,
     /// Ids only grow, so the first has waited longest.
     waiting: BTreeMap<GossipId, Waiting>,
+    waiting_bytes: usize,
     next: u64,
     rates: HashMap<PeerId, Rate>,
 }
@@ -32,6 +33,7 @@ pub(crate) struct Inbox {
 struct Waiting {
     message: MessageId,
     source: PeerId,
+    bytes: usize,
     since: Instant,
 }
 
@@ -42,7 +44,14 @@ struct Rate {
 
 impl Inbox {
     pub(crate) fn new(limits: GossipLimits) -> Self {
-        Self { limits, topics: HashSet::new(), waiting: BTreeMap::new(), next: 0, rates: HashMap::new() }
+        Self {
+            limits,
+            topics: HashSet::new(),
+            waiting: BTreeMap::new(),
+            waiting_bytes: 0,
+            next: 0,
+            rates: HashMap::new(),
+        }
     }
 
     pub(crate) fn subscribe(&mut self, behaviour: &mut Behaviour, topic: TopicId) {
@@ -89,6 +98,7 @@ impl Inbox {
             tracing::trace!(id = id.0, "judged too late, or twice");
             return;
         };
+        self.waiting_bytes -= waiting.bytes;
         let acceptance = match verdict {
             Verdict::Accept => MessageAcceptance::Accept,
             Verdict::Ignore => MessageAcceptance::Ignore,
@@ -125,14 +135,17 @@ impl Inbox {
             out.offence(source, Offence::GossipFlood);
         }
         let topic = message.topic.as_str().parse::<TopicId>().ok().filter(|topic| self.topics.contains(topic));
-        let known = topic.filter(|_| !flooded && self.waiting.len() < MAX_UNJUDGED);
+        let room = self.waiting.len() < MAX_UNJUDGED && self.waiting_bytes < MAX_UNJUDGED_BYTES;
+        let known = topic.filter(|_| room && !flooded);
         let Some(topic) = known else {
             behaviour.report_message_validation_result(&message_id, &source, MessageAcceptance::Ignore);
             return;
         };
         let id = GossipId(self.next);
         self.next += 1;
-        self.waiting.insert(id, Waiting { message: message_id, source, since: now });
+        let bytes = message.data.len();
+        self.waiting_bytes += bytes;
+        self.waiting.insert(id, Waiting { message: message_id, source, bytes, since: now });
         out.event(Event::Gossip { id, source, topic, data: message.data.into() });
     }
 
@@ -153,6 +166,7 @@ impl Inbox {
                 return;
             }
             let waiting = first.remove();
+            self.waiting_bytes -= waiting.bytes;
             behaviour.report_message_validation_result(&waiting.message, &waiting.source, MessageAcceptance::Ignore);
         }
     }

@@ -23,7 +23,8 @@ pub const MAX_PREFIX_DIGITS: usize = 64;
 pub const EDGE_CHILDREN: usize = 16;
 /// Edges under all nodes of one response: 16,384 are 900 KB.
 pub const MAX_EDGES: usize = 16_384;
-/// Heads in one page, or in one gossip message: 1,024 are at most 145 KB, and 85 KB where no log is forked.
+/// Heads in one page, or in one gossip message: 1,024 are 85 KB, and 145 KB if all logs are forked, which gossip does not
+/// take.
 pub const MAX_HEADS: usize = 1_024;
 /// Records of one envelope: a page of the smallest records that can be.
 pub const MAX_ENVELOPE_RECORDS: usize = 8_192;
