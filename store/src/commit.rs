@@ -52,7 +52,8 @@ pub enum Event {
         /// The newest.
         through: BatchId,
     },
-    /// Nothing of these commits was applied, nor will anything be of what is submitted before a [`Handle::resume`].
+    /// Nothing of these commits was applied, nor will anything be of what is submitted before a [`Handle::resume`]. Where a sync failed
+    /// (then [`Event::Poisoned`] follows), they may be there after a restart, as a whole.
     Failed {
         /// The oldest.
         from: BatchId,

@@ -72,6 +72,9 @@ pub trait Kv: Send + Sync {
     /// moment, because an earlier write failed; nothing is lost, try again.
     fn sync(&self) -> Result<(), Error>;
 
+    /// Begins to give back the disk space of what was deleted, where that is not a matter of course, and returns. A hint.
+    fn reclaim(&self) {}
+
     /// How much is kept, as far as it is known without reading everything.
     ///
     /// # Errors

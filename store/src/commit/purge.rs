@@ -88,8 +88,9 @@ impl Purge {
         Ok(Some(Step { batch: staging.into_batch(), next }))
     }
 
-    /// A step was written.
-    pub(super) fn done(&mut self, step: Step) {
+    /// A step was written. Returns whether a thread's removal is finished by it.
+    pub(super) fn done(&mut self, step: Step) -> bool {
+        let finished = matches!(step.next, Position::NextThread);
         match step.next {
             Position::Key(key) => self.after = Some(key),
             Position::Phase(phase) => (self.phase, self.after) = (phase, None),
@@ -98,6 +99,7 @@ impl Purge {
                 (self.phase, self.after) = (Phase::References, None);
             }
         }
+        finished
     }
 
     fn references(&self, staging: &mut Staging<'_>, thread: ThreadNumber) -> Result<Position, Error> {

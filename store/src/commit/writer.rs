@@ -163,7 +163,9 @@ impl Writer {
             if !step.batch.is_empty() {
                 self.shared.write(&step.batch, false)?;
             }
-            self.purge.done(step);
+            if self.purge.done(step) && self.purge.is_done() {
+                self.shared.kv().reclaim();
+            }
             Ok(())
         });
         if let Err(error) = result {

@@ -1,12 +1,24 @@
 //! [`Kv`] on RocksDB.
 
-use std::{fs, io, path::Path, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use bytes::Bytes;
-use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, DB, ReadOptions, WriteBatch, WriteOptions, properties};
+use rocksdb::{
+    ColumnFamily, ColumnFamilyDescriptor, DB, DEFAULT_COLUMN_FAMILY_NAME, ReadOptions, WriteBatch, WriteOptions,
+    properties,
+};
 
 use super::{Batch, Error, Kv, Operation, Space, SpaceStatistics, Statistics, Visit};
+use crate::limits::{STALL_POLL_INTERVAL, STALL_POLLS};
 
+mod reclaim;
 mod tuning;
 
 pub use tuning::Options;
@@ -50,10 +62,13 @@ pub enum OpenError {
 /// where the disk wrote the pages of an unsynced tail out of order. What that alternative would add, noticing damage *within* what had been synced, is
 /// done for closed logs by tracking them in the manifest.
 pub struct Rocks {
-    db: DB,
+    reclaim: reclaim::Reclaim,
+    db: Arc<DB>,
     cache: rocksdb::Cache,
     relaxed: WriteOptions,
     synced: WriteOptions,
+    /// The last write failed.
+    failing: AtomicBool,
 }
 
 impl Rocks {
@@ -80,23 +95,60 @@ impl Rocks {
             .into_iter()
             .map(|space| ColumnFamilyDescriptor::new(space.name(), tuning::space(space, options, &cache)))
             .collect();
+        let mut others = vec![DEFAULT_COLUMN_FAMILY_NAME.to_owned()];
         if path.join("CURRENT").exists() {
-            let names = DB::list_cf(&shared, path).map_err(open_error)?;
-            let unknown = names.into_iter().filter(|name| Space::ALL.into_iter().all(|space| space.name() != name));
-            families.extend(unknown.map(|name| ColumnFamilyDescriptor::new(name, shared.clone())));
+            others.extend(DB::list_cf(&shared, path).map_err(open_error)?);
+            others.retain(|name| Space::ALL.into_iter().all(|space| space.name() != name));
+            others.sort_unstable();
+            others.dedup();
         }
+        families.extend(others.into_iter().map(|name| ColumnFamilyDescriptor::new(name, tuning::unused(&cache))));
         let db = DB::open_cf_descriptors(&shared, path, families).map_err(open_error)?;
-        let mut synced = WriteOptions::default();
-        synced.set_sync(true);
-        Ok(Self { db, cache, relaxed: WriteOptions::default(), synced })
+        Ok(Self {
+            reclaim: reclaim::Reclaim::default(),
+            db: Arc::new(db),
+            cache,
+            relaxed: tuning::write(false),
+            synced: tuning::write(true),
+            failing: AtomicBool::new(false),
+        })
     }
 
     fn family(&self, space: Space) -> &ColumnFamily {
         self.db.cf_handle(space.name()).expect("opened with all spaces")
     }
 
+    fn writes(&self, batch: &Batch) -> WriteBatch {
+        let families = Space::ALL.map(|space| self.family(space));
+        let mut writes = WriteBatch::with_capacity_bytes(batch.bytes() + 16 * batch.operations().len());
+        for operation in batch.operations() {
+            match operation {
+                Operation::Put { space, key, value } => writes.put_cf(families[*space as usize], key, value),
+                Operation::Delete { space, key } => writes.delete_cf(families[*space as usize], key),
+            }
+        }
+        writes
+    }
+
+    /// Waits while flushes lag behind, but never long without asking again: where they lag because the disk is full, the next attempt says so. RocksDB's
+    /// own waiting would go on in silence until there is room.
+    fn wait_for_flushes(&self) {
+        for _ in 0..STALL_POLLS {
+            std::thread::sleep(STALL_POLL_INTERVAL);
+            if self.db.property_int_value(c"rocksdb.is-write-stopped").is_ok_and(|stopped| stopped == Some(0)) {
+                return;
+            }
+        }
+    }
+
     fn property(&self, space: Space, name: &properties::PropName) -> Result<u64, Error> {
         Ok(self.db.property_int_value_cf(self.family(space), name).map_err(read_error)?.unwrap_or(0))
+    }
+}
+
+impl Drop for Rocks {
+    fn drop(&mut self) {
+        self.reclaim.stop(&self.db);
     }
 }
 
@@ -160,27 +212,36 @@ impl Kv for Rocks {
     }
 
     fn write(&self, batch: &Batch, sync: bool) -> Result<(), Error> {
-        let families = Space::ALL.map(|space| self.family(space));
-        let mut writes = WriteBatch::with_capacity_bytes(batch.bytes() + 16 * batch.operations().len());
-        for operation in batch.operations() {
-            match operation {
-                Operation::Put { space, key, value } => writes.put_cf(families[*space as usize], key, value),
-                Operation::Delete { space, key } => writes.delete_cf(families[*space as usize], key),
+        let options = if sync { &self.synced } else { &self.relaxed };
+        let result = loop {
+            match self.db.write_opt(self.writes(batch), options) {
+                Err(error) if error.as_ref().contains("Write stall") => self.wait_for_flushes(),
+                result => break result.map_err(write_error),
             }
-        }
-        self.db.write_opt(writes, if sync { &self.synced } else { &self.relaxed }).map_err(write_error)
+        };
+        self.failing.store(result.is_err(), Ordering::Release);
+        result
     }
 
     fn sync(&self) -> Result<(), Error> {
+        if self.failing.load(Ordering::Acquire) {
+            // Not by `flush_wal`: it would find the broken log file, and make an error out of which RocksDB finds by itself (a full disk) one out of which it
+            // does not. A write, even of nothing, is refused as long as RocksDB has not recovered, which includes that it has flushed what was in that file.
+            return self.write(&Batch::default(), true);
+        }
         self.db.flush_wal(true).map_err(write_error)
+    }
+
+    fn reclaim(&self) {
+        self.reclaim.start(&self.db);
     }
 
     fn statistics(&self) -> Result<Statistics, Error> {
         let mut statistics = Statistics { memory_bytes: self.cache.get_usage() as u64, ..Statistics::default() };
         for space in Space::ALL {
             let tables = self.property(space, properties::LIVE_SST_FILES_SIZE)?;
-            let blobs = self.db.property_int_value_cf(self.family(space), c"rocksdb.live-blob-file-size");
-            let disk_bytes = tables + blobs.map_err(read_error)?.unwrap_or(0);
+            let blobs = reclaim::blob_bytes(&self.db, self.family(space)).map_err(read_error)?;
+            let disk_bytes = tables + blobs;
             let keys = self.property(space, properties::ESTIMATE_NUM_KEYS)?;
             statistics.spaces.push(SpaceStatistics { space, keys, disk_bytes });
         }

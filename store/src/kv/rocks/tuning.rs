@@ -1,11 +1,15 @@
 //! How RocksDB is set up, and why.
 
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, LogLevel, WriteBufferManager,
+    BlockBasedIndexType, BlockBasedOptions, Cache, DBCompactionStyle, DBCompressionType, DBRecoveryMode, LogLevel,
+    WriteBufferManager, WriteOptions,
 };
 
 use super::super::Space;
 use crate::limits;
+
+/// Files of level 0 at which writes wait for compaction: RocksDB's default.
+const LEVEL_ZERO_STOP: i32 = 36;
 
 /// What can be set from outside; the rest follows from what is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,29 +62,65 @@ pub(super) fn database(options: &Options, cache: &Cache) -> rocksdb::Options {
     database
 }
 
+/// Stalls are reported instead of waited for, see [`super::Rocks`]'s `write`. That works because writes are never slowed down: they go at full speed, or not at all.
+pub(super) fn write(sync: bool) -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.set_sync(sync);
+    options.set_no_slowdown(true);
+    options
+}
+
 pub(super) fn space(space: Space, options: &Options, cache: &Cache) -> rocksdb::Options {
     let mut family = rocksdb::Options::default();
     family.set_write_buffer_size(limits::WRITE_BUFFER_BYTES.min(options.write_buffers_bytes));
     family.set_max_write_buffer_number(3);
     family.set_level_compaction_dynamic_level_bytes(true);
+    // No slowing down before the stop, see `write`.
+    family.set_level_zero_slowdown_writes_trigger(LEVEL_ZERO_STOP);
+    family.set_level_zero_stop_writes_trigger(LEVEL_ZERO_STOP);
+    family.set_soft_pending_compaction_bytes_limit(0);
+    // About as much as the four files that start a compaction into it: keys are digests, so each such compaction rewrites all of it.
+    family.set_max_bytes_for_level_base(64 * 1024 * 1024);
+    family.set_target_file_size_base(32 * 1024 * 1024);
     // Ciphertext and hashes do not compress; plain bookkeeping does.
     family.set_compression_type(match space {
         Space::Meta | Space::Threads | Space::Logs | Space::Addresses => DBCompressionType::Lz4,
         Space::Records | Space::Inert | Space::Index | Space::Blocks | Space::References => DBCompressionType::None,
     });
     if space == Space::Blocks {
-        family.set_write_buffer_size(limits::BLOCKS_BUFFER_BYTES.min(options.write_buffers_bytes));
-        family.set_enable_blob_files(true);
-        family.set_min_blob_size(limits::BLOB_BYTES);
-        family.set_blob_file_size(limits::BLOB_FILE_BYTES);
-        family.set_blob_compression_type(DBCompressionType::None);
-        // Blocks are deleted only with their thread: collect when half of the oldest quarter is garbage.
-        family.set_enable_blob_gc(true);
-        family.set_blob_gc_age_cutoff(0.25);
-        family.set_blob_gc_force_threshold(0.5);
+        tune_for_blobs(&mut family, options);
+    }
+    if space == Space::References {
+        // Wants come and go; whoever lists them passes over what is deleted until it has been compacted away.
+        family.add_compact_on_deletion_collector_factory(1024, 512, 0.5);
     }
     family.set_block_based_table_factory(&table(space, cache));
     family
+}
+
+/// For families that this program writes nothing to. Their write buffer counts nevertheless: after the disk was full, RocksDB goes on only once the
+/// largest one of all families would fit again.
+pub(super) fn unused(cache: &Cache) -> rocksdb::Options {
+    let mut family = rocksdb::Options::default();
+    family.set_write_buffer_size(limits::WRITE_BUFFER_BYTES);
+    family.set_block_based_table_factory(&table(Space::Meta, cache));
+    family
+}
+
+/// Values in files of their own. What is left to compact is small, a key and a pointer for each block, and spread over all digests; so it is merged by size
+/// rather than into levels, where each few kilobytes would rewrite everything.
+///
+/// Blobs are never moved by an ordinary compaction, which would rewrite the oldest part of all blocks time and again. A file goes when all in it
+/// is deleted; what is left of others is dealt with by [`super::reclaim`].
+fn tune_for_blobs(family: &mut rocksdb::Options, options: &Options) {
+    family.set_write_buffer_size(limits::BLOCKS_BUFFER_BYTES.min(options.write_buffers_bytes));
+    family.set_compaction_style(DBCompactionStyle::Universal);
+    family.set_enable_blob_files(true);
+    family.set_min_blob_size(limits::BLOB_BYTES);
+    family.set_blob_file_size(limits::BLOB_FILE_BYTES);
+    family.set_blob_compression_type(DBCompressionType::None);
+    family.set_enable_blob_gc(false);
+    family.set_blob_gc_age_cutoff(1.0);
 }
 
 fn table(space: Space, cache: &Cache) -> BlockBasedOptions {
