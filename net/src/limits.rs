@@ -52,8 +52,8 @@ pub const MAX_AGENT_CHARACTERS: usize = 64;
 
 /// From opening the stream to the last byte of the answer; a page of 1 MiB takes nine seconds at 1 Mbit/s.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a response that has begun may pause; at most half of the request timeout. Longer than lost packets take to be sent again a few
-/// times, and short enough that another source is asked while a person still waits.
+/// How long a response that has begun may pause; at most half of the request timeout. Longer than lost packets take to be
+/// sent again a few times, and short enough that another source is asked while a person still waits.
 pub const MAX_RESPONSE_PAUSE: Duration = Duration::from_secs(10);
 /// Bytes of a request or response.
 pub const MAX_FRAME_BYTES: usize = wire::limits::MAX_FRAME_BYTES;

@@ -246,7 +246,8 @@ mod tests {
             let frame = vec![7; size];
             let mut bytes = Vec::new();
             block_on(codec.write(&mut Cursor::new(&mut bytes), &frame)).unwrap();
-            let Ok(Frame::Complete(read, _)) = block_on(codec.read(&codec.requests, None, &mut Cursor::new(&bytes))) else {
+            let Ok(Frame::Complete(read, _)) = block_on(codec.read(&codec.requests, None, &mut Cursor::new(&bytes)))
+            else {
                 panic!("{size} bytes were not read");
             };
             assert_eq!(read, frame);
@@ -281,6 +282,9 @@ mod tests {
         let small = wire::Request::Proofs(Vec::new()).encode().unwrap();
         let mut bytes = Vec::new();
         block_on(codec.write(&mut Cursor::new(&mut bytes), &small)).unwrap();
-        assert!(matches!(block_on(codec.read(&codec.requests, None, &mut Cursor::new(&bytes))), Ok(Frame::Complete(..))));
+        assert!(matches!(
+            block_on(codec.read(&codec.requests, None, &mut Cursor::new(&bytes))),
+            Ok(Frame::Complete(..))
+        ));
     }
 }
