@@ -13,11 +13,12 @@ use crate::{
     id::ThreadId,
     identity::{Identity, IdentityKey},
     keys::{ChunkSecret, LogKeys, SealKey},
-    limits::{
-        MAX_BLOCK_BYTES, MAX_INLINE_BODY_BYTES, MAX_LINKS, MAX_MANIFEST_CHUNKS, MAX_SINGLE_BODY_BYTES,
-    },
+    limits::{MAX_BLOCK_BYTES, MAX_INLINE_BODY_BYTES, MAX_LINKS, MAX_MANIFEST_CHUNKS, MAX_SINGLE_BODY_BYTES},
     seal::{self, Layer, Place},
 };
+
+#[cfg(test)]
+mod tests;
 
 const VERSION: u64 = 1;
 /// The HPKE purpose of content keys.
@@ -144,8 +145,7 @@ pub fn content_key(content: Option<&Content>, keys: &LogKeys, identity: Option<&
         Some(Content::Recipient { to, sealed }) => {
             let identity = identity.filter(|identity| identity.public() == *to).ok_or(Error::NotTheRecipient(*to))?;
             let key = identity.open(PURPOSE, sealed).map_err(|error| Error::ContentKey(error.to_string()))?;
-            let key: [u8; 32] =
-                key.as_slice().try_into().map_err(|_| Error::ContentKey("not 32 bytes".to_owned()))?;
+            let key: [u8; 32] = key.as_slice().try_into().map_err(|_| Error::ContentKey("not 32 bytes".to_owned()))?;
             Ok(SealKey::new(key))
         }
     }

@@ -17,6 +17,9 @@ use crate::{
     seal::{self, Layer, Place},
 };
 
+#[cfg(test)]
+mod tests;
+
 const VERSION: u64 = 1;
 /// Bytes of a content key sealed to a recipient: encapsulated key, key, tag.
 const SEALED_CONTENT_KEY_BYTES: usize = 32 + 32 + 16;
@@ -79,7 +82,9 @@ impl std::fmt::Debug for Content {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Content::Key(_) => formatter.write_str("Key(..)"),
-            Content::Recipient { to, .. } => formatter.debug_struct("Recipient").field("to", to).finish_non_exhaustive(),
+            Content::Recipient { to, .. } => {
+                formatter.debug_struct("Recipient").field("to", to).finish_non_exhaustive()
+            }
         }
     }
 }
@@ -236,15 +241,8 @@ impl Event {
     /// Seals this under a log's read key.
     pub fn seal(&self, key: &SealKey, thread: &ThreadId, log: &LogId) -> Vec<u8> {
         let heads = self.heads.iter().map(|head| (head.log, head.counter, head.cid)).collect();
-        let plain = Plain(
-            VERSION,
-            self.time,
-            self.kind,
-            self.content.clone(),
-            heads,
-            self.owner.clone(),
-            self.body.clone(),
-        );
+        let plain =
+            Plain(VERSION, self.time, self.kind, self.content.clone(), heads, self.owner.clone(), self.body.clone());
         seal::seal(key, place(thread, &log.to_bytes()), &cbor::to_vec(&plain))
     }
 
@@ -290,7 +288,9 @@ impl Event {
         }
         match &self.body {
             None if self.content.is_some() => return Err(Error::Body("a content key without a body")),
-            Some(Body::Inline(_)) if self.content.is_none() => return Err(Error::Body("a public body is never inline")),
+            Some(Body::Inline(_)) if self.content.is_none() => {
+                return Err(Error::Body("a public body is never inline"));
+            }
             Some(Body::Inline(sealed)) if sealed.len() > MAX_INLINE_BODY_BYTES + seal::OVERHEAD_BYTES => {
                 return Err(Error::Body("inline body too large"));
             }

@@ -21,6 +21,8 @@ use crate::{
 };
 
 mod control;
+#[cfg(test)]
+mod tests;
 
 pub use control::{Control, Rekey};
 
@@ -159,7 +161,8 @@ impl Draft {
     ///
     /// # Errors
     ///
-    /// [`Error::TooLarge`] if the record exceeds its limit, [`Error::Malformed`] without the log's read key.
+    /// [`Error::TooLarge`] if the record exceeds its limit, [`Error::Malformed`] without the log's read key or where nobody else would
+    /// take the record, so that no log can be ended by its own writer's mistake.
     pub fn seal(
         self,
         thread: &ThreadId,
@@ -169,6 +172,7 @@ impl Draft {
     ) -> Result<VerifiedRecord, Error> {
         let Some(read) = keys.read() else { return Err(Error::Malformed("writing needs the read key")) };
         let links = self.event.body.as_ref().map_or(Links::None, crate::event::Body::links);
+        check_form(self.counter, &self.prev, &self.skip, &links, &self.control)?;
         let event = self.event.seal(read, thread, log);
         let key_id = keys.key_id();
         let signed = Signed(
@@ -203,7 +207,18 @@ impl Draft {
         let cid = block::cid(&bytes);
         let opened = Opened::Event(Box::new(self.event));
         let sealed = SealedRecord { key_id, bytes };
-        Ok(VerifiedRecord { cid, thread: thread.clone(), log: *log, counter, prev, skip, links, control, opened, sealed })
+        Ok(VerifiedRecord {
+            cid,
+            thread: thread.clone(),
+            log: *log,
+            counter,
+            prev,
+            skip,
+            links,
+            control,
+            opened,
+            sealed,
+        })
     }
 }
 
