@@ -9,6 +9,8 @@ mod make;
 #[path = "vectors/model.rs"]
 mod model;
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
 use prost::Message;
@@ -35,8 +37,14 @@ use model::{Hex, Vectors};
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/vectors.json");
 
 fn file() -> Vectors {
-    let text = std::fs::read_to_string(PATH).expect("docs/vectors.json; SPOOL_WRITE_VECTORS=1 writes it");
-    serde_json::from_str(&text).expect("vectors of the known shape")
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        if std::env::var_os("SPOOL_WRITE_VECTORS").is_some() {
+            let text = serde_json::to_string_pretty(&make::vectors()).unwrap() + "\n";
+            std::fs::write(PATH, text).unwrap();
+        }
+        std::fs::read_to_string(PATH).expect("docs/vectors.json; SPOOL_WRITE_VECTORS=1 writes it")
+    });
+    serde_json::from_str(&TEXT).expect("vectors of the known shape")
 }
 
 /// Reads canonical CBOR, and checks that writing gives the same.
@@ -52,12 +60,7 @@ fn is_signed(key: &VerifyingKey, message: &Hex, signature: &[u8; 64]) -> bool {
 
 #[test]
 fn the_file_is_what_the_code_computes() {
-    let computed = make::vectors();
-    if std::env::var_os("SPOOL_WRITE_VECTORS").is_some() {
-        let text = serde_json::to_string_pretty(&computed).unwrap() + "\n";
-        std::fs::write(PATH, text).unwrap();
-    }
-    let (computed, file) = (serde_json::to_value(computed).unwrap(), serde_json::to_value(file()).unwrap());
+    let [computed, file] = [make::vectors(), file()].map(|vectors| serde_json::to_value(vectors).unwrap());
     same(&computed, &file, "");
 }
 
@@ -70,7 +73,11 @@ fn same(computed: &serde_json::Value, file: &serde_json::Value, path: &str) {
         }
         (serde_json::Value::Array(computed), serde_json::Value::Array(file)) => {
             assert_eq!(computed.len(), file.len(), "{path}");
-            computed.iter().zip(file).enumerate().for_each(|(i, (one, other))| same(one, other, &format!("{path}[{i}]")));
+            computed
+                .iter()
+                .zip(file)
+                .enumerate()
+                .for_each(|(i, (one, other))| same(one, other, &format!("{path}[{i}]")));
         }
         _ => assert_eq!(computed, file, "{path}"),
     }
@@ -291,7 +298,8 @@ fn records_and_events_are_read() {
         assert!(record.plaintext.0.ends_with(&record.signature.0));
 
         let read = keys.read().unwrap();
-        let opened = Event::open(read, &thread, &log, record.counter, verified.links(), &record.event.sealed.0).unwrap();
+        let opened =
+            Event::open(read, &thread, &log, record.counter, verified.links(), &record.event.sealed.0).unwrap();
         assert_eq!(verified.opened().event(), Some(&opened));
         assert_eq!(opened.seal(read, &thread, &log), record.event.sealed.0);
         assert_eq!((opened.time.millis(), opened.time.counter()), (record.event.millis, record.event.time_counter));
@@ -326,7 +334,8 @@ fn envelopes_and_gossip_are_read() {
     assert_eq!((envelope.sender.to_string(), envelope.signature), (vector.sender, vector.signature.array()));
     assert_eq!(envelope.signing_hash(), vector.hash.array());
     let pieces = [envelope.topic.as_bytes().as_slice(), &envelope.log.to_bytes()];
-    let rest: Vec<&[u8]> = [envelope.key_id.as_bytes().as_slice()].into_iter().chain(envelope.records.iter().map(Bytes::as_ref)).collect();
+    let rest: Vec<&[u8]> =
+        [envelope.key_id.as_bytes().as_slice()].into_iter().chain(envelope.records.iter().map(Bytes::as_ref)).collect();
     let hashed = [b"spool/1 envelope", &lp(&pieces)[..], &envelope.counter.to_be_bytes(), &lp(&rest)].concat();
     assert_eq!(block::digest(&block::cid(&hashed)).unwrap(), vector.hash.array());
     let sender = SigningKey::from_bytes(&vector.sender_seed.array()).verifying_key();

@@ -161,8 +161,8 @@ pub(crate) fn vectors() -> model::Vectors {
         addresses: addresses().map(|address| text_and_bytes(&address, &address.to_bytes())).into(),
         lipmaa: (1..=40).map(lipmaa).collect(),
         bodies: bodies(),
-        chunker: [("0", 0), ("1", 65_536), ("2", 4 * 1024 * 1024)]
-            .map(|(_, bytes)| {
+        chunker: [65_536, 300_001, 4 * 1024 * 1024]
+            .map(|bytes| {
                 let seed = epoch().gear_seed(false).unwrap();
                 let cut = FastCDC::with_level_and_seed;
                 let source = stream(bytes);
@@ -289,22 +289,26 @@ fn owners() -> model::Owners {
 }
 
 fn sealed() -> Vec<model::Sealed> {
-    [(Layer::Body, "body", true, &b"hello"[..]), (Layer::Chunk, "chunk", false, b"hello"), (Layer::Event, "event", true, b"")]
-        .map(|(layer, name, of_log, plaintext)| {
-            let key = SealKey::new(counting(160));
-            let id = log().to_bytes();
-            let place = Place { layer, thread: thread().as_bytes(), log: if of_log { &id } else { &[] } };
-            model::Sealed {
-                layer: name.to_owned(),
-                key: key.cipher().into(),
-                thread: thread().to_string(),
-                log: of_log.then(|| log().to_string()),
-                plaintext: plaintext.into(),
-                nonce_key: key.nonce().into(),
-                sealed: seal::seal(&key, place, plaintext).into(),
-            }
-        })
-        .into()
+    [
+        (Layer::Body, "body", true, &b"hello"[..]),
+        (Layer::Chunk, "chunk", false, b"hello"),
+        (Layer::Event, "event", true, b""),
+    ]
+    .map(|(layer, name, of_log, plaintext)| {
+        let key = SealKey::new(counting(160));
+        let id = log().to_bytes();
+        let place = Place { layer, thread: thread_bytes(), log: if of_log { &id } else { &[] } };
+        model::Sealed {
+            layer: name.to_owned(),
+            key: key.cipher().into(),
+            thread: thread().to_string(),
+            log: of_log.then(|| log().to_string()),
+            plaintext: plaintext.into(),
+            nonce_key: key.nonce().into(),
+            sealed: seal::seal(&key, place, plaintext).into(),
+        }
+    })
+    .into()
 }
 
 fn key_set(scope: Scope) -> KeySet {
@@ -412,7 +416,8 @@ fn records() -> Vec<(&'static str, VerifiedRecord)> {
     let mut records: Vec<(&'static str, VerifiedRecord)> = Vec::new();
     let mut append = |what, kind, body: Option<SealedBody>, control: Option<Control>| {
         let counter = records.len() as u64 + 1;
-        let cid = |counter: u64| records.iter().map(|(_, record)| record).find(|r| r.counter() == counter).map(|r| *r.cid());
+        let cid =
+            |counter: u64| records.iter().map(|(_, record)| record).find(|r| r.counter() == counter).map(|r| *r.cid());
         let cited = CitedHead { log: log_of(1), counter: 7, cid: block::cid(b"cited") };
         let event = Event {
             time: Time::new(1_700_000_000_000 + counter, (counter == 3).into()),
@@ -428,7 +433,12 @@ fn records() -> Vec<(&'static str, VerifiedRecord)> {
     };
     let admission = epoch().admit(&thread(), &log()).map(Control::Admission);
     append("first: owner and admission, inline body", Kind::Application, Some(body(b"hello", &CONTENT)), admission);
-    append("cites a record of another log, body is a block", Kind::Application, Some(body(&stream(8193), &CONTENT)), None);
+    append(
+        "cites a record of another log, body is a block",
+        Kind::Application,
+        Some(body(&stream(8193), &CONTENT)),
+        None,
+    );
     append("body in chunks", Kind::Snapshot, Some(chunked(&chunks()).0), None);
     let [first, second, ..] = addresses();
     let addresses = Control::Addresses(vec![first.base, second.base]);
@@ -568,7 +578,11 @@ fn edges() -> Vec<model::Edge> {
         ("two logs", vec![log(logs[0], Some((7, "head")), None), log(logs[1], Some((1, "other head")), None)]),
         (
             "one log, one forked after its record 4, one at its first record; the inert records are those with the blocks \"one branch\" and \"another\"",
-            vec![log(logs[0], Some((7, "head")), None), log(logs[1], Some((4, "fourth")), fork()), log(logs[2], None, fork())],
+            vec![
+                log(logs[0], Some((7, "head")), None),
+                log(logs[1], Some((4, "fourth")), fork()),
+                log(logs[2], None, fork()),
+            ],
         ),
     ];
     all.map(|(what, logs)| model::Edge { what: what.to_owned(), edge: edge(&logs).into(), logs }).into()
