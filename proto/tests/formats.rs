@@ -7,8 +7,8 @@
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use ipld_core::ipld::Ipld;
-use prost::Message;
 use proptest::{collection::vec, option, prelude::*, sample::Index};
+use prost::Message;
 use spool_proto::{
     Cid, Identity, KeyId, LogId, ThreadId, TopicId, block,
     body::{Chunker, Manifest, Protection, content_key, open_chunk},
@@ -386,10 +386,11 @@ proptest! {
         let hashes = manifest.hashes(&key, &keys(), &thread()).unwrap();
         for (chunk, (link, hash)) in chunks.iter().zip(manifest.chunks().iter().zip(&hashes)) {
             let secret = epoch().chunk_secret(false).unwrap();
-            let place = Place { layer: Layer::Chunk, thread: thread().as_bytes(), log: &[] };
+            let thread = thread();
+            let place = Place { layer: Layer::Chunk, thread: thread.as_bytes(), log: &[] };
             let block = seal::seal(&secret.key(hash), place, chunk);
             prop_assert_eq!(block::cid(&block), link.cid);
-            prop_assert_eq!(&open_chunk(&block, hash, &secret, &thread()).unwrap(), chunk);
+            prop_assert_eq!(&open_chunk(&block, hash, &secret, &thread).unwrap(), chunk);
         }
         let plain = open_as(Layer::Manifest, keys().manifest(), &sealed);
         for second in items(&plain).into_iter().flat_map(|item| second_forms(&plain, item)) {
@@ -412,8 +413,8 @@ proptest! {
         mutations in mutations(),
         arbitrary in vec(any::<u8>(), 0..200),
     ) {
-        let key = SealKey::new(key);
-        let place = Place { layer: Layer::Body, thread: thread().as_bytes(), log: &[] };
+        let (key, thread) = (SealKey::new(key), thread());
+        let place = Place { layer: Layer::Body, thread: thread.as_bytes(), log: &[] };
         let sealed = seal::seal(&key, place, &plain);
         prop_assert_eq!(sealed.len(), plain.len() + seal::OVERHEAD_BYTES);
         prop_assert_eq!(seal::open(&key, place, &sealed), Ok(plain));
