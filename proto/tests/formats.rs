@@ -346,7 +346,7 @@ proptest! {
         let plain = open_as(Layer::Record, keys().follow(), &record.sealed().bytes);
         for second in items(&plain).into_iter().flat_map(|item| second_forms(&plain, item)) {
             let sealed = sealed_record(&second);
-            prop_assert!(reopen(&thread(), &log(), &keys(), sealed).is_err(), "{:x?}", second);
+            prop_assert!(reopen(&thread(), &log(), &keys(), sealed).is_err(), "{second:x?}");
         }
         let event = record.opened().event().unwrap();
         let plain = open_as(Layer::Event, &read_key(), &event.seal(&read_key(), &thread(), &log()));

@@ -158,7 +158,7 @@ pub(crate) fn vectors() -> model::Vectors {
             single_log: keys().to_log_set(&[log()], Scope::Read).unwrap().to_bytes().as_slice().into(),
         },
         ticket: ticket(),
-        addresses: addresses().map(|address| text_and_bytes(&address, &address.to_bytes())).into(),
+        addresses: addresses().map(|address| text_and_bytes(&address, address.to_bytes())).into(),
         lipmaa: (1..=40).map(lipmaa).collect(),
         bodies: bodies(),
         chunker: [65_536, 300_001, 4 * 1024 * 1024]
@@ -188,7 +188,7 @@ pub(crate) fn vectors() -> model::Vectors {
     }
 }
 
-fn text_and_bytes(text: impl ToString, bytes: impl AsRef<[u8]>) -> TextAndBytes {
+fn text_and_bytes(text: &impl ToString, bytes: impl AsRef<[u8]>) -> TextAndBytes {
     TextAndBytes { text: text.to_string(), bytes: bytes.into() }
 }
 
@@ -232,12 +232,12 @@ fn thread_keys() -> model::Keys {
     let chunk_key = |public| epoch.chunk_secret(public).unwrap().key(&hash(b"chunk")).cipher().into();
     let key_id = epoch.key_id();
     model::Keys {
-        textile: text_and_bytes(multibase::encode(multibase::Base::Base32Lower, &*textile), &*textile),
+        textile: text_and_bytes(&multibase::encode(multibase::Base::Base32Lower, &*textile), &*textile),
         follow: follow.into(),
         read: read.into(),
-        key_id: text_and_bytes(key_id, key_id.as_bytes()),
+        key_id: text_and_bytes(&key_id, key_id.as_bytes()),
         access: access.as_bytes().into(),
-        topic: text_and_bytes(access.topic(), access.topic().as_bytes()),
+        topic: text_and_bytes(&access.topic(), access.topic().as_bytes()),
         dht: access.dht_key().into(),
         gossip: access.gossip().cipher().into(),
         admission_seed: kdf(read, "admission").into(),
