@@ -2,15 +2,19 @@
 
 use bytes::Bytes;
 use spool_proto::{
-    Cid,
-    body::{self, content_key, open_body},
+    Cid, ThreadId,
+    body::{self, Manifest, content_key, open_body},
     event::{self, Content},
     keys::LogKeys,
+    record::Links,
 };
 use spool_store::Store;
 
-use super::keyring::{Keyring, Keys};
-use crate::model::Body;
+use super::{
+    keyring::{Keyring, Keys},
+    threads::storage,
+};
+use crate::model::{Body, Error};
 
 /// Opens the body of an event if it has at most `limit` bytes.
 pub(super) fn open(
@@ -48,6 +52,36 @@ pub(super) fn open(
     }
 }
 
+/// The body behind a record's links, as far as it shows without the event; `None` where it is not public.
+///
+/// Whoever follows a thread can open its public bodies, and learns from their blocks what the event says of them.
+pub(super) fn public(
+    store: &Store,
+    thread: &ThreadId,
+    log: &LogKeys,
+    links: &Links,
+) -> Result<Option<event::Body>, Error> {
+    let stored = |cid: &Cid| store.block_in_thread(thread, cid).map_err(storage)?.ok_or(Error::BodyMissing(*cid));
+    Ok(match links {
+        Links::None => None,
+        Links::Block(cid) => {
+            let plain = open_body(&stored(cid)?, log.public(), log, thread);
+            plain.ok().map(|plain| event::Body::Block { cid: *cid, size: plain.len() as u64 })
+        }
+        Links::Manifests(manifests) => {
+            let mut size = 0;
+            for cid in manifests {
+                let manifest = Manifest::open(log, thread, &stored(cid)?).map_err(|_| Error::Damaged(*cid))?;
+                if manifest.hashes(log.public(), log, thread).is_err() {
+                    return Ok(None);
+                }
+                size += manifest.chunks().iter().map(|chunk| chunk.size).sum::<u64>();
+            }
+            Some(event::Body::Chunks { manifests: manifests.clone(), size })
+        }
+    })
+}
+
 /// The block of a body, or its first manifest.
 pub(super) fn cid(body: &event::Body) -> Option<Cid> {
     match body {
@@ -62,9 +96,7 @@ pub(super) fn protection(audience: crate::model::Audience) -> body::Protection {
     use crate::model::Audience;
     match audience {
         Audience::Readers => body::Protection::Thread { key: rand::random() },
-        Audience::Recipient(to) => {
-            body::Protection::Recipient { to, key: rand::random(), entropy: rand::random() }
-        }
+        Audience::Recipient(to) => body::Protection::Recipient { to, key: rand::random(), entropy: rand::random() },
         Audience::Public => body::Protection::Public,
     }
 }

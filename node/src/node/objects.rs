@@ -7,7 +7,7 @@ use futures::{StreamExt as _, stream::BoxStream};
 use spool_proto::{
     Cid, KeyId, LogId,
     body::{self, Manifest, content_key, open_body},
-    event::{self, Event},
+    event,
     keys::{Epoch, LogKeys},
     record::{self, SealedRecord, VerifiedRecord},
 };
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
-    Node,
+    Node, bodies,
     entry::{LogView, Reader},
     keyring::Keys,
     limits::{PIECES, READ_BYTES, READ_RECORDS},
@@ -24,11 +24,12 @@ use super::{
 };
 use crate::model::{Content, Entry, Error, Object};
 
-/// A record whose body was found by the CID of one of its blocks.
+/// A record, and its body as far as it shows here.
 struct Found {
     keys: Arc<Keys>,
     log_keys: Arc<LogKeys>,
-    event: Event,
+    content: Option<event::Content>,
+    body: Option<event::Body>,
     record: (LogId, u64, Cid),
 }
 
@@ -73,8 +74,12 @@ impl Node {
             if self.store().block_in_thread(&keys.thread, cid).map_err(storage)?.is_none() {
                 continue;
             }
-            let found = self.find_linking(&keys, cid)?;
-            let body = found.as_ref().filter(|found| can_open(self, &found.event)).and_then(|found| found.event.body.as_ref());
+            let found = match self.find_linking(&keys, cid) {
+                // What it is a part of has not all come: no reason not to say what is here.
+                Err(Error::BodyMissing(_)) => None,
+                found => found?,
+            };
+            let body = found.as_ref().filter(|found| can_open(self, found)).and_then(|found| found.body.as_ref());
             return Ok(Object::Block {
                 thread: keys.thread.clone(),
                 record: found.as_ref().map(|found| found.record),
@@ -113,6 +118,19 @@ impl Node {
         Ok(Some((place, sealed)))
     }
 
+    /// The body of a record: by its event or, for followers, if it is public. `None` where neither shows.
+    fn found(&self, keys: Arc<Keys>, log_keys: Arc<LogKeys>, record: &VerifiedRecord) -> Result<Option<Found>, Error> {
+        let at = (*record.log(), record.counter(), *record.cid());
+        let (content, body) = match record.opened().event() {
+            Some(event) => (event.content.clone(), event.body.clone()),
+            None => match bodies::public(self.store(), &keys.thread, &log_keys, record.links())? {
+                Some(body) => (None, Some(body)),
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(Found { keys, log_keys, content, body, record: at }))
+    }
+
     /// The record in a thread that links to a block. Reads the logs from their newest end: what is asked for is mostly new.
     fn find_linking(&self, keys: &Arc<Keys>, cid: &Cid) -> Result<Option<Found>, Error> {
         for (log, state) in self.store().log_states(&keys.thread).map_err(storage)? {
@@ -126,7 +144,8 @@ impl Node {
                     let Some(run) = run else { break };
                     at += run.records.len() as u64;
                     for bytes in run.records {
-                        if let Some(found) = linking(keys, &log, run.key_id, bytes, cid) {
+                        let Some((log_keys, record)) = linking(keys, &log, run.key_id, bytes, cid) else { continue };
+                        if let Some(found) = self.found(keys.clone(), log_keys, &record)? {
                             return Ok(Some(found));
                         }
                     }
@@ -145,10 +164,10 @@ impl Node {
     pub async fn cat(&self, cid: &Cid) -> Result<Content, Error> {
         let (node, cid) = (self.clone(), *cid);
         let found = self.blocking(move || node.body_of(&cid)).await?;
-        let Some(body) = found.event.body.clone() else {
+        let Some(body) = found.body.clone() else {
             return Err(Error::Invalid(format!("the event of record {} has no body", found.record.2)));
         };
-        if !can_open(self, &found.event) {
+        if !can_open(self, &found) {
             return Err(Error::SealedToOther(cid));
         }
         let (sender, pieces) = mpsc::channel(PIECES);
@@ -167,10 +186,11 @@ impl Node {
     fn body_of(&self, cid: &Cid) -> Result<Found, Error> {
         if let Some((place, sealed)) = self.stored_record(cid)? {
             let keys = self.thread_keys(&place.thread)?;
-            let log_keys = keys.log(&sealed.key_id, &place.log).ok_or_else(|| Error::NoReadKey(place.thread.clone()))?;
-            let record = record::reopen(&place.thread, &place.log, &log_keys, sealed).map_err(|_| Error::Damaged(*cid))?;
-            let event = record.opened().event().cloned().ok_or_else(|| Error::NoReadKey(place.thread.clone()))?;
-            return Ok(Found { keys, log_keys, event, record: (place.log, place.counter, *cid) });
+            let log_keys =
+                keys.log(&sealed.key_id, &place.log).ok_or_else(|| Error::NoReadKey(place.thread.clone()))?;
+            let record =
+                record::reopen(&place.thread, &place.log, &log_keys, sealed).map_err(|_| Error::Damaged(*cid))?;
+            return self.found(keys, log_keys, &record)?.ok_or(Error::NoReadKey(place.thread));
         }
         let mut follows = None;
         for keys in self.keyring().all() {
@@ -202,7 +222,7 @@ impl Node {
     ) -> Result<(), Error> {
         let (keys, log_keys) = (&found.keys, &found.log_keys);
         let thread = &keys.thread;
-        let key = content_key(found.event.content.as_ref(), log_keys, Some(self.keyring().identity()))
+        let key = content_key(found.content.as_ref(), log_keys, Some(self.keyring().identity()))
             .map_err(|_| Error::SealedToOther(*asked))?;
         let stored = |cid: &Cid| {
             let block = self.store().block_in_thread(thread, cid).map_err(storage)?.ok_or(Error::BodyMissing(*cid))?;
@@ -217,7 +237,7 @@ impl Node {
                 send(open_body(&stored(cid)?, &key, log_keys, thread).map_err(|_| Error::Damaged(*cid))?);
             }
             event::Body::Chunks { manifests, .. } => {
-                let public = found.event.content.is_none();
+                let public = found.content.is_none();
                 let epoch = keys.state.keys.epoch(&log_keys.key_id());
                 let secret = epoch.and_then(|epoch: &Epoch| epoch.chunk_secret(public));
                 let secret = secret.ok_or_else(|| Error::NoReadKey(thread.clone()))?;
@@ -227,7 +247,8 @@ impl Node {
                     let hashes = manifest.hashes(&key, log_keys, thread).map_err(damaged)?;
                     for (chunk, hash) in manifest.chunks().iter().zip(&hashes) {
                         let sealed = stored(&chunk.cid)?;
-                        let plain = body::open_chunk(&sealed, hash, &secret, thread).map_err(|_| Error::Damaged(chunk.cid))?;
+                        let plain =
+                            body::open_chunk(&sealed, hash, &secret, thread).map_err(|_| Error::Damaged(chunk.cid))?;
                         if !send(plain) {
                             return Ok(());
                         }
@@ -239,21 +260,16 @@ impl Node {
     }
 }
 
-fn linking(keys: &Arc<Keys>, log: &LogId, key_id: KeyId, bytes: Bytes, cid: &Cid) -> Option<Found> {
+fn linking(keys: &Keys, log: &LogId, key_id: KeyId, bytes: Bytes, cid: &Cid) -> Option<(Arc<LogKeys>, VerifiedRecord)> {
     let log_keys = keys.log(&key_id, log)?;
     let sealed = SealedRecord { key_id, bytes };
-    let record: VerifiedRecord = record::reopen(&keys.thread, log, &log_keys, sealed).ok()?;
-    if !record.links().as_slice().contains(cid) {
-        return None;
-    }
-    let event = record.opened().event()?.clone();
-    Some(Found { keys: keys.clone(), log_keys, event, record: (*log, record.counter(), *record.cid()) })
+    let record = record::reopen(&keys.thread, log, &log_keys, sealed).ok()?;
+    record.links().as_slice().contains(cid).then_some((log_keys, record))
 }
 
-fn can_open(node: &Node, event: &Event) -> bool {
-    match &event.content {
+fn can_open(node: &Node, found: &Found) -> bool {
+    match &found.content {
         Some(event::Content::Recipient { to, .. }) => *to == node.keyring().identity().public(),
         Some(event::Content::Key(_)) | None => true,
     }
 }
-

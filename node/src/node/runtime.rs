@@ -243,7 +243,7 @@ impl Runtime {
 fn failure(error: &net::Failure) -> Failure {
     match error {
         net::Failure::Unreachable | net::Failure::Closed | net::Failure::Io(_) => Failure::Disconnected,
-        net::Failure::Timeout => Failure::Timeout,
+        net::Failure::Timeout | net::Failure::Stalled => Failure::Timeout,
         net::Failure::Busy => Failure::Busy,
         net::Failure::Unsupported
         | net::Failure::Unsendable(_)
