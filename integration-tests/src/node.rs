@@ -11,8 +11,8 @@ use spool_node::{
     node::{Node, Parts},
 };
 use spool_proto::{
-    Address, Cid, DeviceId, Identity, LogId, Multiaddr, PeerId, ThreadId, ThreadKeys, Ticket, address::Target, id::Variant,
-    key_set::Scope,
+    Address, Cid, DeviceId, Identity, LogId, Multiaddr, PeerId, ThreadId, ThreadKeys, Ticket, address::Target,
+    id::Variant, key_set::Scope,
 };
 use spool_store::{
     Store,

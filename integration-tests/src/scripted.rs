@@ -13,7 +13,7 @@ use spool_proto::{
     envelope::{Run, peer_id},
     keys::{AccessKey, Direction},
     seal::{self, Layer, Place},
-    wire::{Ack, Envelope, Gossip, Proof, Request, Response, Role},
+    wire::{Ack, Contents, Edge, Envelope, Gossip, Opened, Prefix, Proof, Request, Response, Role},
 };
 use tokio::{sync::oneshot, task::AbortHandle};
 
@@ -246,6 +246,12 @@ impl State {
         }
     }
 
+    /// Edges that nobody has, so that this peer's heads are asked for.
+    fn other_edges(&self, prefix: &Prefix) -> Contents {
+        let topics = self.access.iter().map(AccessKey::topic).filter(|topic| prefix.contains(topic));
+        Contents::Edges(topics.map(|topic| Edge { topic, edge: [0xed; 16] }).collect())
+    }
+
     /// Proves what it can; of everything else it has nothing, and takes all that is pushed.
     fn polite(&self, peer: &PeerId, request: &Request) -> Response {
         match request {
@@ -260,7 +266,12 @@ impl State {
                     })
                     .collect(),
             ),
-            Request::Edges(_) => Response::Edges(Vec::new()),
+            Request::Edges(nodes) => Response::Edges(
+                nodes
+                    .iter()
+                    .map(|node| Opened { prefix: node.prefix.clone(), contents: self.other_edges(&node.prefix) })
+                    .collect(),
+            ),
             Request::Heads { .. } => Response::Heads { heads: Vec::new(), more: false },
             Request::Records { .. } => Response::Records { envelope: None, more: false },
             Request::Inert { .. } => Response::Inert { records: Vec::new(), more: false },
