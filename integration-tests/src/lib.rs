@@ -4,6 +4,8 @@
 //! [`TestNode`] is a whole node on a port of its own. [`Scripted`] speaks the protocol and says what a test tells it to; [`Raw`] writes bytes.
 //! [`Writer`] makes records by hand, and [`forge`] breaks them. Nothing here sleeps to synchronize: wait with [`eventually`].
 
+pub mod daemon;
+pub mod disks;
 pub mod forge;
 mod kv;
 mod node;

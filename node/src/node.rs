@@ -1,7 +1,7 @@
 //! A running node: where engine, store and network meet.
 //!
-//! [`Node`] is the handle that interfaces use. Behind it one task owns the sync engine ([`runtime`]): it feeds the engine what happens and carries out, in order, what it
-//! asks for ([`executor`]). Everything slow happens elsewhere: the store's writer thread commits, a pool checks
+//! [`Node`] is the handle that interfaces use. Behind it one task owns the sync engine (`runtime`): it feeds the engine what happens and carries out, in order, what it
+//! asks for (`executor`). Everything slow happens elsewhere: the store's writer thread commits, a pool checks
 //! signatures, blocking tasks read.
 //!
 //! ```text

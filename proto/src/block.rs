@@ -17,7 +17,9 @@ pub enum Error {
     #[error("not a cid")]
     NotACid,
     /// Version, codec or hash that version 1 of the protocol does not use.
-    #[error("cid of version {version}, codec 0x{codec:x}, hash 0x{hash:x}; only version 1, raw (0x55), sha2-256 (0x12) is known")]
+    #[error(
+        "cid of version {version}, codec 0x{codec:x}, hash 0x{hash:x}; only version 1, raw (0x55), sha2-256 (0x12) is known"
+    )]
     Unknown {
         /// CID version.
         version: u64,

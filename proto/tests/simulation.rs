@@ -2,6 +2,8 @@
 //!
 //! The seeds are printed. `SPOOL_SIM_SEED=n` replays one; `SPOOL_SIM_SEEDS=k` runs k random ones (default 2).
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests may panic, and the seeds are printed")]
+
 use std::{
     collections::{BTreeMap, BTreeSet, hash_map::RandomState},
     hash::{BuildHasher, Hasher},

@@ -1,5 +1,7 @@
 //! Bodies that do not fit into their events: blocks, manifests and chunks replicate to whoever holds the follow key.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 use std::time::Duration;
 
 use spool_proto::{

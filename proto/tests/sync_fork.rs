@@ -1,5 +1,7 @@
 //! Forks: found, exchanged, and the same for everybody in the end.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 use std::time::Duration;
 
 use spool_proto::sync::{

@@ -101,7 +101,7 @@ async fn a_gossip_flood_ends_in_a_ban() {
     eventually("who floods is cut off", || async {
         for _ in 0..20 {
             let next = number.fetch_add(1, Ordering::Relaxed) as u64;
-            attacker.publish(scene.topic(), if next % 2 == 0 { random(next) } else { junk(next) }).await;
+            attacker.publish(scene.topic(), if next.is_multiple_of(2) { random(next) } else { junk(next) }).await;
         }
         attacker.was_dropped_by(&scene.victim.peer()).then_some(())
     })

@@ -80,12 +80,8 @@ fn event(number: u64) -> Bytes {
 /// A node in this process.
 async fn node(place: &TempDir, name: &str) -> anyhow::Result<Node> {
     let (repo, _) = Repo::create(repository(place, name), &Init::default())?;
-    let config = Config {
-        listen: vec!["/ip4/127.0.0.1/tcp/0".parse()?],
-        mdns: false,
-        dht: Dht::Off,
-        ..Config::default()
-    };
+    let config =
+        Config { listen: vec!["/ip4/127.0.0.1/tcp/0".parse()?], mdns: false, dht: Dht::Off, ..Config::default() };
     let node = Node::start(Arc::new(repo.lock()?), &config).await?;
     while node.addresses().await?.announced.is_empty() {
         tokio::task::yield_now().await;
@@ -308,7 +304,9 @@ async fn idle(name: &'static str, bench: Options) -> anyhow::Result<Row> {
     daemon.stop().await?;
     let share = used.as_secs_f64() / span.as_secs_f64() * 100.0;
     let row = Row::new(name, share, "% of a core", 1.0).less();
-    Ok(row.note(format!("{memory:.0} MB resident (aim: 150)")).note(format!("ready in {} ms (aim: 2,000)", ready.as_millis())))
+    Ok(row
+        .note(format!("{memory:.0} MB resident (aim: 150)"))
+        .note(format!("ready in {} ms (aim: 2,000)", ready.as_millis())))
 }
 
 /// Processor time that a process has used (Linux).

@@ -33,7 +33,7 @@ pub(super) async fn run(context: &mut Context, args: Args) -> Result<(), Failure
     let options = bench::Options { directory, divide: args.divide, only: args.only };
     let mut failed = None;
     bench::run(&options, |measured| {
-        let told = if context.out.is_json() { context.out.json(measured) } else { context.out.line(&line(measured)) };
+        let told = if context.out.is_json() { context.out.json(measured) } else { context.out.line(line(measured)) };
         if let Err(error) = told {
             failed.get_or_insert(error);
         }

@@ -10,13 +10,7 @@ use spool_proto::{
 };
 use tokio::sync::oneshot;
 
-use super::{
-    Node,
-    call::Call,
-    keyring::Keys,
-    limits::ANNOUNCE_DELAY,
-    status::is_public_enough,
-};
+use super::{Node, call::Call, keyring::Keys, limits::ANNOUNCE_DELAY, status::is_public_enough};
 
 /// How often it is checked even without a hint.
 const INTERVAL: Duration = Duration::from_secs(600);

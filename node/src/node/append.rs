@@ -76,7 +76,9 @@ pub(super) fn refused(thread: &ThreadId, error: AppendError) -> Error {
             Error::LogClosed { thread: thread.clone(), why }
         }
         AppendError::RolledBack(counter) => {
-            let why = format!("peers hold its record {counter}, which this repository never wrote: it was restored from an older copy");
+            let why = format!(
+                "peers hold its record {counter}, which this repository never wrote: it was restored from an older copy"
+            );
             Error::LogClosed { thread: thread.clone(), why }
         }
         AppendError::Retired => Error::LogClosed { thread: thread.clone(), why: "it was retired".to_owned() },

@@ -2,9 +2,8 @@
 
 use bytes::Bytes;
 use spool_proto::{
-    Cid, ThreadId,
-    sync::{Append, AppendError, Engine, Found, Outcome, RequestId, ThreadState, Ticket, Verified, Writer, LogState},
-    LogId,
+    Cid, LogId, ThreadId,
+    sync::{Append, AppendError, Engine, Found, LogState, Outcome, RequestId, ThreadState, Ticket, Verified, Writer},
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 

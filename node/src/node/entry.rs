@@ -57,7 +57,7 @@ impl Reader {
             Event {
                 time: event.time,
                 kind: event.kind,
-                author: view.author.clone(),
+                author: view.author,
                 body: bodies::open(&self.store, &self.keyring, &self.keys, &log_keys, event, self.max_body),
             }
         });

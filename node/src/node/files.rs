@@ -34,10 +34,10 @@ impl Node {
         while buffer.len() <= MAX_SINGLE_BODY_BYTES {
             let Some(piece) = content.next().await else {
                 let size = buffer.len() as u64;
-                let sealed = seal_body(&buffer, &protection, &own, thread).map_err(invalid)?;
+                let sealed = seal_body(&buffer, &protection, &own, thread).map_err(|error| invalid(&error))?;
                 return self.queue(&own, Kind::Application, sealed, size, (thread, options)).await?.await;
             };
-            buffer.extend_from_slice(&piece.map_err(unreadable)?);
+            buffer.extend_from_slice(&piece.map_err(|error| unreadable(&error))?);
         }
         let public = matches!(protection, spool_proto::body::Protection::Public);
         let epoch = keys.state.keys.current().ok_or_else(|| Error::NoReadKey(thread.clone()))?;
@@ -52,19 +52,19 @@ impl Node {
             // A cut depends on what follows up to the largest chunk, so that much has to be here unless it is the end.
             while !ended && buffer.len() < 4 * MAX_CHUNK_BYTES {
                 match content.next().await {
-                    Some(piece) => buffer.extend_from_slice(&piece.map_err(unreadable)?),
+                    Some(piece) => buffer.extend_from_slice(&piece.map_err(|error| unreadable(&error))?),
                     None => ended = true,
                 }
             }
             let keep = if ended { 0 } else { MAX_CHUNK_BYTES };
             for chunk in cut(&mut buffer, keep, seed) {
                 size += chunk.len() as u64;
-                for block in chunker.chunk(&chunk).map_err(invalid)? {
+                for block in chunker.chunk(&chunk).map_err(|error| invalid(&error))? {
                     store.add(block).await?;
                 }
             }
         }
-        let sealed = chunker.finish().map_err(invalid)?;
+        let sealed = chunker.finish().map_err(|error| invalid(&error))?;
         store.flush().await?;
         self.queue(&own, Kind::Application, sealed, size, (thread, options)).await?.await
     }
@@ -123,11 +123,11 @@ impl Stored<'_> {
     }
 }
 
-fn invalid(error: spool_proto::body::Error) -> Error {
+fn invalid(error: &spool_proto::body::Error) -> Error {
     Error::Invalid(error.to_string())
 }
 
-fn unreadable(error: BoxError) -> Error {
+fn unreadable(error: &BoxError) -> Error {
     Error::Invalid(format!("the content could not be read: {error}"))
 }
 

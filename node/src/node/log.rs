@@ -75,12 +75,8 @@ impl Node {
         }
         // Subscribed before reading: nothing falls in between, and what comes twice is told apart by its counter.
         let news = self.news();
-        let reader = Reader {
-            store: self.store().clone(),
-            keyring: self.keyring().clone(),
-            keys,
-            max_body: query.max_body,
-        };
+        let reader =
+            Reader { store: self.store().clone(), keyring: self.keyring().clone(), keys, max_body: query.max_body };
         let (sender, entries) = mpsc::channel(ENTRIES);
         let tail = Tail { reader: Arc::new(reader), query, cursors: Vec::new(), sender, sent: 0 };
         tokio::spawn(tail.run(news));
@@ -166,7 +162,8 @@ impl Tail {
             for cursor in &mut self.cursors {
                 cursor.fill(&self.reader)?;
             }
-            let next = self.cursors.iter_mut().filter(|cursor| !cursor.ready.is_empty()).min_by_key(|cursor| cursor.order());
+            let next =
+                self.cursors.iter_mut().filter(|cursor| !cursor.ready.is_empty()).min_by_key(|cursor| cursor.order());
             let Some(entry) = next.and_then(|cursor| cursor.ready.pop_front()) else { return Ok(()) };
             if !self.send(entry) {
                 return Ok(());
@@ -187,8 +184,7 @@ impl Tail {
                 continue;
             }
             cursor.ended = false;
-            loop {
-                let Some(cursor) = self.cursors.get_mut(index) else { break };
+            while let Some(cursor) = self.cursors.get_mut(index) {
                 cursor.fill(&self.reader)?;
                 let Some(entry) = cursor.ready.pop_front() else { break };
                 if !self.send(entry) {

@@ -42,10 +42,10 @@ impl Outbox {
     }
 
     /// Gives a command to the network; one that must not get lost waits for room, any other is given back.
-    pub(super) fn command(&mut self, command: Command, must_arrive: bool) -> Result<(), Command> {
+    pub(super) fn command(&mut self, command: Command, must_arrive: bool) -> Result<(), Box<Command>> {
         if !self.commands.is_empty() {
             if !must_arrive {
-                return Err(command);
+                return Err(Box::new(command));
             }
             self.commands.push_back(command);
             return Ok(());
@@ -56,7 +56,7 @@ impl Outbox {
                 self.commands.push_back(*full.0);
                 Ok(())
             }
-            Err(full) => Err(*full.0),
+            Err(full) => Err(full.0),
         }
     }
 

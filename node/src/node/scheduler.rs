@@ -60,7 +60,7 @@ mod tests {
         let thread = ThreadId::new(Variant::Raw, [1; 32]);
         let mut scheduler = Scheduler::default();
         scheduler.load(thread.clone());
-        assert_eq!(scheduler.ready(), [thread.clone()]);
+        assert_eq!(scheduler.ready(), std::slice::from_ref(&thread));
         scheduler.submitted(BatchId(1));
         scheduler.submitted(BatchId(2));
         scheduler.load(thread.clone());

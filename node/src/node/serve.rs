@@ -83,13 +83,7 @@ impl Server {
         Ok((records, blocks, false))
     }
 
-    fn inert(
-        &self,
-        thread: &ThreadId,
-        log: &LogId,
-        fork: u64,
-        after: Option<(u64, Cid)>,
-    ) -> Result<Response, Error> {
+    fn inert(&self, thread: &ThreadId, log: &LogId, fork: u64, after: Option<(u64, Cid)>) -> Result<Response, Error> {
         let page = Page { bytes: limits::PAGE_BYTES, count: limits::MAX_INERT_RECORDS };
         let page = self.store.inert(thread, log, fork, after, page)?;
         let records = page

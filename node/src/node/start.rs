@@ -12,11 +12,7 @@ use spool_proto::{
     envelope::peer_id,
     sync::{self, Engine, Input, Now},
 };
-use spool_store::{
-    Committer, Store,
-    commit::Options as CommitOptions,
-    kv::rocks,
-};
+use spool_store::{Committer, Store, commit::Options as CommitOptions, kv::rocks};
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 
 use super::{
@@ -73,8 +69,10 @@ impl Node {
                 let identity = repo.identity().map_err(|error| internal("read the identity", error))?;
                 let device = repo.device().map_err(|error| internal("read the device id", error))?;
                 let seed = repo.node_seed().map_err(|error| internal("read the node's key", error))?;
-                let options = rocks::Options { cache_bytes: config.cache_mib as usize * 1024 * 1024, ..Default::default() };
-                let store = Store::open(&repo.store_dir(), &options).map_err(|error| internal("open the store", error))?;
+                let options =
+                    rocks::Options { cache_bytes: config.cache_mib as usize * 1024 * 1024, ..Default::default() };
+                let store =
+                    Store::open(&repo.store_dir(), &options).map_err(|error| internal("open the store", error))?;
                 let network = network(&config, *seed);
                 Ok(Parts { identity, device, node_seed: *seed, store, network, config })
             })

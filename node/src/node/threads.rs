@@ -79,7 +79,8 @@ impl Node {
         if sealed.len() > 2 * spool_proto::limits::MAX_TICKET_CHARACTERS {
             return Err(Error::Ticket("longer than a ticket can be".into()));
         }
-        let sealed = data_encoding::BASE32_NOPAD.decode(sealed.to_ascii_uppercase().as_bytes()).map_err(invalid_ticket)?;
+        let sealed =
+            data_encoding::BASE32_NOPAD.decode(sealed.to_ascii_uppercase().as_bytes()).map_err(invalid_ticket)?;
         let ticket = self.keyring().identity().open(PURPOSE, &sealed).map_err(invalid_ticket)?;
         std::str::from_utf8(&ticket).map_err(invalid_ticket)?.parse().map_err(invalid_ticket)
     }
@@ -92,7 +93,9 @@ impl Node {
         addresses: Vec<ByteBuf>,
     ) -> Result<(), Error> {
         if self.keyring().len() >= THREADS {
-            return Err(Error::Invalid(format!("a node keeps at most {THREADS} threads; remove one with `spool thread rm`")));
+            return Err(Error::Invalid(format!(
+                "a node keeps at most {THREADS} threads; remove one with `spool thread rm`"
+            )));
         }
         let joined_millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
         let mut state = ThreadState { keys, name, joined_millis, addresses };
@@ -131,7 +134,8 @@ impl Node {
         }
         let set = keys.state.keys.to_set(scope).map_err(|_| Error::NoReadKey(thread.clone()))?;
         let addresses = self.ticket_addresses(thread).await?;
-        let ticket = Ticket::new(thread.clone(), set, addresses.clone(), keys.state.name.clone()).map_err(invalid_ticket)?;
+        let ticket =
+            Ticket::new(thread.clone(), set, addresses.clone(), keys.state.name.clone()).map_err(invalid_ticket)?;
         let text = ticket.to_string();
         let ticket = match to {
             None => text,
@@ -212,7 +216,8 @@ impl Node {
         let mut logs = Vec::with_capacity(states.len());
         for (log, state) in &states {
             let author = state.owner.as_ref().and_then(|owner| owner.verify(thread, log).ok());
-            let own = Some(*log) == own_log || author.as_ref().is_some_and(|author| author.key == identity && author.via.is_none());
+            let own = Some(*log) == own_log
+                || author.as_ref().is_some_and(|author| author.key == identity && author.via.is_none());
             logs.push(LogInfo {
                 id: *log,
                 own,
@@ -224,7 +229,8 @@ impl Node {
                 addresses: state.addresses().collect(),
             });
         }
-        let peers: Vec<_> = status.map(|status| status.peers.iter().map(|peer| peer.peer).collect()).unwrap_or_default();
+        let peers: Vec<_> =
+            status.map(|status| status.peers.iter().map(|peer| peer.peer).collect()).unwrap_or_default();
         let announced = states.iter().flat_map(|(_, state)| state.addresses().collect::<Vec<_>>());
         let from_ticket = keys.state.addresses.iter().filter_map(|bytes| Multiaddr::try_from(bytes.to_vec()).ok());
         let mut addresses: Vec<Multiaddr> = from_ticket.chain(announced).collect();
@@ -249,12 +255,7 @@ impl Node {
     }
 
     /// What is known of a fork, with the two records that prove it.
-    fn fork(
-        &self,
-        thread: &ThreadId,
-        log: &spool_proto::LogId,
-        state: &LogState,
-    ) -> Result<Option<ForkInfo>, Error> {
+    fn fork(&self, thread: &ThreadId, log: &spool_proto::LogId, state: &LogState) -> Result<Option<ForkInfo>, Error> {
         let Some(fork) = state.fork else { return Ok(None) };
         let page = Page { bytes: 1024 * 1024, count: 2 };
         let inert = self.store().inert(thread, log, fork.counter, None, page).map_err(storage)?.records;

@@ -139,7 +139,12 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn record(&mut self, walk: &mut Walk, record: &VerifiedRecord, keys: &spool_proto::keys::LogKeys) -> Result<(), Error> {
+    fn record(
+        &mut self,
+        walk: &mut Walk,
+        record: &VerifiedRecord,
+        keys: &spool_proto::keys::LogKeys,
+    ) -> Result<(), Error> {
         let counter = walk.state.counter() + 1;
         let cid = Some(*record.cid());
         if record.counter() != counter {

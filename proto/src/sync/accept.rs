@@ -178,17 +178,17 @@ impl World {
         let Some(hot) = self.threads.get_mut(id).and_then(Thread::hot) else { return };
         let suspect = take_ahead(hot, &log_id, &mut taken);
         if !taken.is_empty() {
-            keep(id, hot, log_id, taken, blocks, origin.clone(), context);
+            keep(id, hot, log_id, taken, blocks, origin, context);
             if let Fate::Bad(what) = fate {
                 context.penalize(peer, what);
             }
         } else if !behind.is_empty() && !matches!(fate, Fate::Bad(_)) {
-            self.look_up_own(id, log_id, std::mem::take(&mut behind), origin.clone(), context);
+            self.look_up_own(id, log_id, std::mem::take(&mut behind), origin, context);
         } else if !inert.is_empty() {
             self.take_inert(id, log_id, std::mem::take(&mut inert), peer, context);
-            self.finish_run(id, &log_id, origin.clone(), Fate::Old, context);
+            self.finish_run(id, &log_id, origin, Fate::Old, context);
         } else {
-            self.finish_run(id, &log_id, origin.clone(), fate, context);
+            self.finish_run(id, &log_id, origin, fate, context);
         }
         // What came in the same run besides: nobody waits for it.
         if !behind.is_empty() {

@@ -9,7 +9,7 @@ use super::{
     commit::{Pending, Then},
     effect::{Durability, Lookup, RequestId, Write},
     engine::{Context, World},
-    hot::{Hot, Memory, Thread},
+    hot::{Hot, Memory, Thread, Want},
     ingest::{Verification, What},
     input::Failure,
     limits::{MAX_BLOCK_REQUESTS, MAX_BLOCKS_PER_REQUEST, MAX_VERIFICATIONS, MAX_WANTS, SYNC_INTERVAL},
@@ -147,13 +147,13 @@ impl World {
 }
 
 /// The next wanted blocks, and a peer that was not yet asked for them in vain.
-fn next_request(hot: &mut Hot, peers: &BTreeSet<PeerId>) -> Option<(PeerId, Vec<(Cid, Option<LogId>)>)> {
+fn next_request(hot: &mut Hot, peers: &BTreeSet<PeerId>) -> Option<(PeerId, Vec<Want>)> {
     let busy = |peer: &PeerId| hot.wants.in_flight.values().filter(|(source, _)| source == peer).count();
     let mut candidates: Vec<_> = peers.iter().map(|peer| (busy(peer), *peer)).collect();
     candidates.sort_unstable();
     for (_, peer) in candidates {
         let vain = &hot.wants.vain;
-        let useful = |(cid, _): &(Cid, Option<LogId>)| !vain.get(cid).is_some_and(|asked| asked.contains(&peer));
+        let useful = |(cid, _): &Want| !vain.get(cid).is_some_and(|asked| asked.contains(&peer));
         let mut taken = Vec::new();
         let mut rest = std::collections::VecDeque::with_capacity(hot.wants.queue.len());
         for want in hot.wants.queue.drain(..) {

@@ -243,7 +243,7 @@ impl World {
     fn dispatch(&mut self, input: Input, context: &mut Context<'_>) {
         match input {
             Input::Known { thread, state, logs } => self.on_known(thread, state, &logs, context),
-            Input::Join { request, thread, state } => self.on_join(request, thread, state, context),
+            Input::Join { request, thread, state } => self.on_join(request, &thread, state, context),
             Input::Leave { request, thread } => self.on_leave(request, &thread, context),
             Input::Loaded { thread, logs, writers } => self.on_loaded(&thread, logs, writers, context),
             Input::Append(append) => self.on_append(*append, context),

@@ -75,12 +75,15 @@ pub(super) struct Hot {
     pub(super) wants: Wants,
 }
 
+/// A block that is missing; of a manifest with the log whose key opens it.
+pub(super) type Want = (Cid, Option<LogId>);
+
 /// Blocks that are missing.
 #[derive(Debug, Default)]
 pub(super) struct Wants {
     /// In the order in which to ask; of a manifest with its log.
-    pub(super) queue: VecDeque<(Cid, Option<LogId>)>,
-    pub(super) in_flight: BTreeMap<RequestId, (PeerId, Vec<(Cid, Option<LogId>)>)>,
+    pub(super) queue: VecDeque<Want>,
+    pub(super) in_flight: BTreeMap<RequestId, (PeerId, Vec<Want>)>,
     /// Who was asked in vain for which.
     pub(super) vain: BTreeMap<Cid, BTreeSet<PeerId>>,
     /// Requests whose blocks are being verified and committed.

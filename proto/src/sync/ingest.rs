@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The road that records took.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Origin {
     /// Published; the message waits for its verdict.
     Gossip { gossip: GossipId, source: PeerId },

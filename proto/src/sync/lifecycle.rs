@@ -31,8 +31,8 @@ impl World {
         context.look_up(id.clone(), Lookup::Wants, Asked::Missing { thread: id });
     }
 
-    pub(super) fn on_join(&mut self, request: RequestId, id: ThreadId, state: ThreadState, context: &mut Context<'_>) {
-        let before = self.threads.get(&id).map(|thread| thread.state.clone());
+    pub(super) fn on_join(&mut self, request: RequestId, id: &ThreadId, state: ThreadState, context: &mut Context<'_>) {
+        let before = self.threads.get(id).map(|thread| thread.state.clone());
         let state = match &before {
             None => state,
             Some(before) => {
@@ -51,7 +51,7 @@ impl World {
         let write = Write::Thread { thread: id.clone(), state: state.clone() };
         let then = Then::Joined { request, before };
         context.persist(Durability::Sync, vec![write], |batch| Pending::new(batch, id.clone(), then));
-        self.enter(&id, state, context);
+        self.enter(id, state, context);
     }
 
     /// Takes a thread, or other keys for one that is here, into memory.

@@ -109,7 +109,7 @@ impl Pull {
     fn give_back(&mut self, range: Range) {
         self.gaps.push(range);
         // The lowest last, since the last is taken first.
-        self.gaps.sort_unstable_by(|a, b| b.after.cmp(&a.after));
+        self.gaps.sort_unstable_by_key(|gap| std::cmp::Reverse(gap.after));
     }
 }
 

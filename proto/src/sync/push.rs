@@ -2,7 +2,6 @@
 
 use super::{
     engine::{Context, World},
-    input::Failure,
     limits::{MAX_PUSH_BYTES, MAX_PUSHED_BLOCK_BYTES},
     log::Log,
     serve::Asked,
@@ -93,7 +92,7 @@ impl World {
         peer: PeerId,
         id: &ThreadId,
         runs: &[PushedRun],
-        acks: Result<Vec<Ack>, Failure>,
+        acks: Option<&[Ack]>,
         context: &mut Context<'_>,
     ) {
         if let Some(session) = self.sessions.get_mut(&peer) {
@@ -101,7 +100,7 @@ impl World {
         }
         for run in runs {
             let Some(log) = self.log_mut(id, &run.log) else { continue };
-            let Some(ack) = acks.as_ref().ok().and_then(|acks| acks.iter().find(|ack| ack.log == run.log)) else {
+            let Some(ack) = acks.and_then(|acks| acks.iter().find(|ack| ack.log == run.log)) else {
                 // Nothing is known of what the peer has; it will ask for itself.
                 log.sources.remove(&peer);
                 continue;
@@ -115,7 +114,7 @@ impl World {
                 session.push_due.insert((id.clone(), run.log));
             }
         }
-        if acks.is_ok() {
+        if acks.is_some() {
             self.push_due(&peer, context);
         }
     }

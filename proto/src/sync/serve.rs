@@ -224,7 +224,7 @@ impl World {
                 self.on_inert_page(peer, &thread, &log, records, more, context);
             }
             (Asked::Push { peer, thread, runs }, Ok(Response::Push(acks))) => {
-                self.on_acks(peer, &thread, &runs, Ok(acks), context);
+                self.on_acks(peer, &thread, &runs, Some(&acks), context);
             }
             (Asked::Blocks { thread, .. }, Ok(Response::Blocks { blocks, more })) => {
                 self.on_blocks(&thread, request, Ok((blocks, more)), context);
@@ -265,7 +265,7 @@ impl World {
                 peer
             }
             Asked::Push { peer, thread, runs } => {
-                self.on_acks(peer, &thread, &runs, Err(failure), context);
+                self.on_acks(peer, &thread, &runs, None, context);
                 peer
             }
             Asked::Blocks { peer, thread } => {
@@ -295,10 +295,10 @@ impl World {
             (Asked::Cids { thread, log, records, origin }, Found::Cids(own)) => {
                 self.compare_records(&thread, &log, records, &own, origin, context);
             }
-            (Asked::HasHead { peer, thread, log, head }, Found::Cids(own)) => {
-                if own.first().is_some_and(|ours| ours.counter == head.counter && ours.cid != head.cid) {
-                    self.descend(peer, &thread, &log, head.counter, 1, context);
-                }
+            (Asked::HasHead { peer, thread, log, head }, Found::Cids(own))
+                if own.first().is_some_and(|ours| ours.counter == head.counter && ours.cid != head.cid) =>
+            {
+                self.descend(peer, &thread, &log, head.counter, 1, context);
             }
             (Asked::BeforeFork { thread, log }, Found::Cids(own)) => {
                 self.set_before_fork(&thread, &log, own.first().copied(), context);

@@ -1,0 +1,13 @@
+//! The command line as users have it: real daemons, every command, every exit code of `docs/cli.md`.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
+#[cfg(all(test, unix))]
+mod cli {
+    mod commands;
+    mod damage;
+    mod exits;
+    mod signals;
+    mod streams;
+    mod tour;
+}

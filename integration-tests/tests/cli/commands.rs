@@ -1,0 +1,294 @@
+//! Every command at least once, for people and for programs; which commands there are is taken from `--help`.
+
+use std::{collections::BTreeSet, path::Path};
+
+use serde_json::{Value, json};
+use spool_integration_tests::daemon::{Daemon, Repo};
+
+/// `bench` runs for minutes and is no part of daily use.
+const NOT_HERE: [&str; 1] = ["bench"];
+
+/// Runs commands and remembers which.
+#[derive(Default)]
+struct Walk {
+    used: BTreeSet<(String, &'static str)>,
+}
+
+impl Walk {
+    /// Runs `command` with `args`; its output as text.
+    fn text(&mut self, repo: &Repo, command: &str, args: &[&str]) -> String {
+        self.used.insert((command.to_owned(), "text"));
+        let words: Vec<&str> = command.split(' ').collect();
+        repo.text(&[&words, args].concat())
+    }
+
+    /// The same with `--json`; all values that it prints.
+    fn json(&mut self, repo: &Repo, command: &str, args: &[&str]) -> Vec<Value> {
+        self.used.insert((command.to_owned(), "json"));
+        let words: Vec<&str> = command.split(' ').collect();
+        repo.json(&[&words, args].concat())
+    }
+
+    /// One value with at least these fields.
+    fn fields(&mut self, repo: &Repo, command: &str, args: &[&str], fields: &[&str]) -> Value {
+        let mut values = self.json(repo, command, args);
+        assert_eq!(values.len(), 1, "{command} {args:?}: {values:?}");
+        let value = values.remove(0);
+        has_fields(&value, fields);
+        value
+    }
+}
+
+fn has_fields(value: &Value, fields: &[&str]) {
+    let object = value.as_object().unwrap_or_else(|| panic!("no object: {value}"));
+    for field in fields {
+        assert!(object.contains_key(*field), "no {field} in {value}");
+    }
+}
+
+fn str_of<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_else(|| panic!("no text {field} in {value}"))
+}
+
+/// The commands that `--help` lists, with those below them.
+fn listed(repo: &Repo, path: &[&str]) -> BTreeSet<String> {
+    let help = repo.text(&[path, &["--help"]].concat());
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names: Vec<&str> = commands
+        // Longer descriptions go on in lines that are indented further.
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help" && !NOT_HERE.contains(name))
+        .collect();
+    let below = names.iter().flat_map(|name| {
+        let path = [path, &[name]].concat();
+        let mut below = listed(repo, &path);
+        // `peers` does something by itself.
+        if below.is_empty() || *name == "peers" {
+            below.insert(path.join(" "));
+        }
+        below
+    });
+    below.collect()
+}
+
+const RECEIPT: [&str; 7] = ["thread", "log", "counter", "cid", "time", "body", "size"];
+const THREAD: [&str; 12] = [
+    "id",
+    "name",
+    "variant",
+    "scope",
+    "own_log",
+    "logs",
+    "records",
+    "inert",
+    "forks",
+    "missing_blocks",
+    "peers",
+    "added",
+];
+
+#[test]
+fn every_command_works_for_people_and_for_programs() {
+    let mut walk = Walk::default();
+    let (alice, bob) = set_up(&mut walk);
+    let daemons = start(&mut walk, &alice, &bob);
+    let notes = threads(&mut walk, &alice, &bob);
+    let record = writing_and_reading(&mut walk, &alice, &notes);
+    between_nodes(&mut walk, &alice, &bob, &daemons, &record);
+    the_node_itself(&mut walk, &alice, &bob);
+    walk.text(&bob, "thread rm", &["notes", "--yes"]);
+    let removed = walk.fields(&bob, "thread rm", &["shared", "--yes"], &["removed"]);
+    assert!(str_of(&removed, "removed").starts_with("baf"));
+    assert_eq!(walk.json(&bob, "thread ls", &[]), [json!([])]);
+
+    let all = listed(&alice, &[]);
+    assert!(all.len() >= 20, "{all:?}");
+    // A script is a script, with or without --json.
+    let json = all.iter().filter(|command| *command != "completions").map(|command| (command.clone(), "json"));
+    let all: BTreeSet<_> = all.iter().map(|command| (command.clone(), "text")).chain(json).collect();
+    assert_eq!(walk.used, all, "commands of this test, and those that --help lists");
+}
+
+/// `init` and what works without a daemon.
+fn set_up(walk: &mut Walk) -> (Repo, Repo) {
+    let alice = Repo::new("alice");
+    walk.used.insert(("init".into(), "text"));
+    let other: &Path = &alice.path().with_file_name("other");
+    let made = walk.fields(
+        &alice,
+        "init",
+        &["--repo", other.to_str().unwrap()],
+        &["repo", "peer_id", "identity", "device", "phrase"],
+    );
+    assert_eq!(str_of(&made, "phrase").split(' ').count(), 24);
+    let config = walk.text(&alice, "config show", &[]);
+    assert!(config.contains("127.0.0.1:6006"), "{config}");
+    let config = walk.fields(&alice, "config show", &["--cache-mib", "32"], &["repo", "settings"]);
+    assert_eq!(config["settings"]["cache-mib"], json!({ "value": 32, "origin": "flag" }));
+    assert!(walk.text(&alice, "completions", &["bash"]).contains("complete"));
+    (alice, Repo::new("bob"))
+}
+
+/// `daemon`; what it prints for people is looked at with the signals.
+fn start(walk: &mut Walk, alice: &Repo, bob: &Repo) -> [Daemon; 2] {
+    let daemons = [alice.start(&[]), bob.start(&[])];
+    has_fields(&daemons[0].greeting, &["version", "peer_id", "listen", "api", "ready"]);
+    walk.used.extend([("daemon".into(), "json"), ("daemon".into(), "text")]);
+    daemons
+}
+
+/// `thread create`, `ls`, `show`, `share`, `join`.
+fn threads(walk: &mut Walk, alice: &Repo, bob: &Repo) -> String {
+    let notes = walk.text(alice, "thread create", &["notes"]);
+    assert!(notes.starts_with("bafk"), "{notes}");
+    let shared = walk.fields(alice, "thread create", &["shared"], &THREAD);
+    assert_eq!(
+        (&shared["name"], &shared["variant"], &shared["scope"]),
+        (&json!("shared"), &json!("raw"), &json!("read"))
+    );
+    assert!(walk.text(alice, "thread ls", &[]).contains(&notes));
+    assert_eq!(walk.json(alice, "thread ls", &[])[0].as_array().unwrap().len(), 2);
+    assert!(walk.text(alice, "thread show", &["notes"]).contains("this is a raw thread"));
+
+    let follow = walk.text(alice, "thread share", &["notes", "--follow"]);
+    assert_eq!(walk.text(bob, "thread join", &[&follow]), notes);
+    let read = walk.fields(alice, "thread share", &["shared", "--read"], &["ticket", "scope", "sealed", "addresses"]);
+    let joined = walk.fields(bob, "thread join", &[str_of(&read, "ticket")], &THREAD);
+    assert_eq!((&joined["id"], &joined["scope"]), (&shared["id"], &json!("read")));
+    notes
+}
+
+/// `append`, `log`, `get`, `add`, `cat`, `verify`, `keys`. Returns the record of a file.
+fn writing_and_reading(walk: &mut Walk, alice: &Repo, notes: &str) -> String {
+    assert!(walk.text(alice, "append", &["notes", "one"]).contains("number"));
+    let two = walk.fields(alice, "append", &["notes", "two", "--relaxed"], &RECEIPT);
+    assert_eq!((&two["counter"], &two["size"], str_of(&two, "thread")), (&json!(2), &json!(3), notes));
+    let many = alice.feed(["append", "notes", "--json"], b"{\"n\":3}\n{\"n\":4}\n");
+    assert_eq!(many.code, Some(0), "{many:?}");
+    assert_eq!(many.json().iter().map(|receipt| receipt["counter"].clone()).collect::<Vec<_>>(), [3, 4]);
+    assert!(alice.feed(["append", "notes"], b"5\n").text().contains("1 event"));
+
+    assert_eq!(walk.text(alice, "log", &["notes"]).lines().count(), 5);
+    assert_eq!(walk.text(alice, "log", &["notes", "--bodies"]), "one\ntwo\n{\"n\":3}\n{\"n\":4}\n5");
+    let entries = walk.json(alice, "log", &["notes", "--after", &format!("{}=1", str_of(&two, "log"))]);
+    assert_eq!(entries.len(), 4);
+    let fields = [
+        "log", "counter", "cid", "prev", "key_id", "size", "links", "control", "inert", "sealed", "time", "kind",
+        "author", "body",
+    ];
+    entries.iter().for_each(|entry| has_fields(entry, &fields));
+    assert_eq!((&entries[0]["cid"], &entries[0]["body"]["text"]), (&two["cid"], &json!("two")));
+
+    let file = alice.path().join("file");
+    std::fs::write(&file, vec![b'z'; 30_000]).unwrap();
+    let file = file.to_str().unwrap();
+    assert!(walk.text(alice, "add", &["notes", file]).contains("body"));
+    let added = walk.fields(alice, "add", &["notes", file], &RECEIPT);
+    let record = str_of(&added, "cid");
+    assert_eq!(walk.text(alice, "cat", &[record]), "z".repeat(30_000));
+    let cat = walk.fields(alice, "cat", &[record], &["cid", "size", "text", "base64"]);
+    assert_eq!(cat["size"], json!(30_000));
+
+    assert!(walk.text(alice, "get", &[record]).contains(notes));
+    let got = walk.fields(alice, "get", &[record], &["kind", "cid", "thread", "entry", "raw"]);
+    assert_eq!((&got["kind"], &got["entry"]["counter"]), (&json!("record"), &json!(7)));
+    let block = walk.fields(
+        alice,
+        "get",
+        &[str_of(&added, "body"), "--raw"],
+        &["kind", "log", "counter", "record", "size", "body", "raw"],
+    );
+    assert_eq!(block["kind"], json!("block"));
+    assert!(str_of(&block, "raw").len() > 30_000);
+
+    let verify = walk.text(alice, "verify", &["notes"]);
+    assert!(verify.contains("faults") && verify.contains("none"), "{verify}");
+    let fields = [
+        "step",
+        "thread",
+        "logs",
+        "records",
+        "inert",
+        "events",
+        "bodies",
+        "blocks",
+        "missing_blocks",
+        "bytes",
+        "faults",
+        "elapsed_ms",
+    ];
+    let report = walk.fields(alice, "verify", &["notes"], &fields);
+    assert_eq!((&report["records"], &report["events"], &report["faults"]), (&json!(7), &json!(7), &json!(0)));
+    assert!(walk.text(alice, "keys", &["notes"]).contains("follow, read"));
+    let keys = &walk.json(alice, "keys", &["notes"])[0];
+    has_fields(&keys[0], &["epoch", "key_id", "follow", "read", "admission", "current"]);
+    record.to_owned()
+}
+
+/// `sync`, `peers`, `peers connect`, `addr`, `thread show` with a peer.
+fn between_nodes(walk: &mut Walk, alice: &Repo, bob: &Repo, daemons: &[Daemon; 2], record: &str) {
+    let [at_alice, at_bob] = daemons;
+    let address = walk.text(alice, "addr", &[]);
+    assert_eq!(address, at_alice.address());
+    let addresses = walk.fields(alice, "addr", &[], &["announced", "listen", "external"]);
+    assert_eq!(addresses["announced"], json!([address]));
+    assert!(walk.text(bob, "peers connect", &[&address]).contains(at_alice.peer()));
+    let connected = walk.fields(bob, "peers connect", &[&address], &["peer_id"]);
+    assert_eq!(str_of(&connected, "peer_id"), at_alice.peer());
+
+    assert!(walk.text(bob, "sync", &["notes"]).contains("from 1 peer"));
+    let steps = walk.json(bob, "sync", &["notes"]);
+    let done = steps.last().unwrap();
+    has_fields(
+        done,
+        &["step", "records", "records_missing", "blocks", "blocks_missing", "bytes", "peers", "failed", "complete"],
+    );
+    assert_eq!((&done["step"], &done["peers"], &done["complete"]), (&json!("done"), &json!(1), &json!(true)));
+    let sealed = walk.json(bob, "log", &["notes", "--last", "1"]).remove(0);
+    assert_eq!((str_of(&sealed, "cid"), &sealed["sealed"]), (record, &json!(true)));
+    assert!(walk.text(bob, "verify", &["notes"]).contains("sealed: this node cannot read them"));
+
+    assert!(walk.text(bob, "peers", &[]).contains(at_alice.peer()));
+    let peers = walk.json(alice, "peers", &[]).remove(0);
+    assert_eq!(str_of(&peers[0], "peer_id"), at_bob.peer());
+    has_fields(&peers[0], &["connections", "addresses", "agent", "rtt_us", "threads", "score", "last_seen"]);
+    let shown = walk.json(bob, "thread show", &["notes"]).remove(0).to_string();
+    assert!(shown.contains(record) && shown.contains(at_alice.peer()), "{shown}");
+}
+
+/// `id`, `stat`.
+fn the_node_itself(walk: &mut Walk, alice: &Repo, bob: &Repo) {
+    let before = walk.fields(alice, "id", &[], &["peer_id", "identity", "device", "name", "version", "uptime_ms"]);
+    assert_eq!(before["name"], json!("alice"));
+    assert!(walk.text(alice, "id", &["--new-device"]).contains(str_of(&before, "peer_id")));
+    assert_ne!(walk.json(alice, "id", &[])[0]["device"], before["device"]);
+    // Another device, another log: an event for one reader only goes there.
+    let to = walk.json(bob, "id", &[]).remove(0);
+    let receipt = walk.fields(alice, "append", &["shared", "for bob", "--to", str_of(&to, "identity")], &RECEIPT);
+    assert_eq!(receipt["counter"], json!(1));
+    walk.text(bob, "sync", &["shared"]);
+    assert_eq!(walk.text(bob, "cat", &[str_of(&receipt, "cid")]), "for bob");
+
+    assert!(walk.text(alice, "stat", &[]).contains("threads"));
+    let fields = [
+        "threads",
+        "logs",
+        "records",
+        "inert",
+        "blocks",
+        "block_bytes",
+        "missing_blocks",
+        "disk_bytes",
+        "peers",
+        "bytes_in",
+        "bytes_out",
+        "accepted",
+        "rejected",
+        "appended",
+        "read_only",
+        "uptime_ms",
+    ];
+    let stat = walk.fields(alice, "stat", &[], &fields);
+    assert_eq!((&stat["threads"], &stat["records"], &stat["read_only"]), (&json!(2), &json!(8), &json!(false)));
+}

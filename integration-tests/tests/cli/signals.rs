@@ -1,0 +1,90 @@
+//! Signals, and who has the repository.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::Stdio,
+};
+
+use serde_json::json;
+use spool_integration_tests::daemon::Repo;
+
+#[test]
+fn sigterm_and_sigint_end_the_daemon_with_0() {
+    let repo = Repo::new("signals");
+    for signal in ["TERM", "INT"] {
+        let mut child = repo
+            .command(["daemon", "--api", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0", "--mdns", "false"])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        // As `docs/cli.md` shows it.
+        let greeting: Vec<String> = lines.by_ref().take_while(|line| line != "ready").collect();
+        assert!(greeting[0].starts_with("spool "), "{greeting:?}");
+        for (line, begin) in
+            greeting[1..].iter().zip(["peer id    12D3KooW", "listening  /ip4/127.0.0.1/tcp/", "api        127.0.0.1:"])
+        {
+            assert!(line.starts_with(begin), "{greeting:?}");
+        }
+        assert!(repo.path().join("api").exists());
+        let id = child.id().to_string();
+        assert!(std::process::Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{signal}");
+        assert!(!repo.path().join("api").exists());
+    }
+}
+
+#[test]
+fn a_daemon_that_stops_lets_running_appends_end() {
+    let repo = Repo::new("stopping");
+    let daemon = repo.start(&[]);
+    repo.text(&["thread", "create", "load"]);
+    // Far more than it can append before it is told to stop.
+    let lines = "{\"some\":\"event\"}\n".repeat(400_000);
+    let mut append = repo.command(["append", "load", "--json"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = append.stdin.take().unwrap();
+    let feeding = std::thread::spawn(move || std::io::Write::write_all(&mut stdin, lines.as_bytes()));
+    let mut receipts = BufReader::new(append.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let first: serde_json::Value = serde_json::from_str(&receipts.next().unwrap()).unwrap();
+    assert_eq!(first["counter"], json!(1));
+    assert_eq!(daemon.stop().code(), Some(0));
+    let last: serde_json::Value = serde_json::from_str(&receipts.last().unwrap()).unwrap();
+    let ended = append.wait_with_output().unwrap();
+    // A broken pipe, most likely: the command ended before its input.
+    let _ = feeding.join().unwrap();
+    assert!(matches!(ended.status.code(), Some(4 | 7)), "{ended:?}");
+
+    let daemon = repo.start(&[]);
+    let head = repo.json(&["log", "load", "--last", "1"]).remove(0);
+    assert!(head["counter"].as_u64().unwrap() >= last["counter"].as_u64().unwrap());
+    assert_eq!(repo.json(&["verify", "load"])[0]["faults"], json!(0));
+    assert_eq!(daemon.stop().code(), Some(0));
+}
+
+#[test]
+fn a_second_daemon_is_refused_and_told_who_has_the_repository() {
+    let repo = Repo::new("busy");
+    let daemon = repo.start(&[]);
+    let (code, log) = repo.launch(&[]).ended();
+    assert_eq!(code, Some(6), "{log}");
+    assert!(log.contains(&format!("in use by process {}", daemon.id())), "{log}");
+    assert!(log.contains("repository-in-use"), "{log}");
+    // The first one is none the worse for it.
+    assert_eq!(repo.json(&["stat"])[0]["threads"], json!(0));
+    // Nor does what a crash leaves behind stop the next one.
+    let mut daemon = daemon;
+    daemon.kill();
+    assert!(repo.path().join("api").exists());
+    assert!(repo.fails(&["stat"], 4).contains("spool daemon"));
+    assert_eq!(repo.start(&[]).stop().code(), Some(0));
+}
+
+#[test]
+fn the_api_stays_on_loopback_unless_that_is_asked_for() {
+    let repo = Repo::new("open");
+    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:6006"] {
+        let (code, log) = repo.launch(&["--api", address]).ended();
+        assert_eq!(code, Some(2), "{log}");
+        assert!(log.contains("no authentication") && log.contains("api-allow-remote"), "{log}");
+    }
+}
