@@ -129,7 +129,7 @@ async fn all_peers_of_a_cloned_writer_end_with_the_same_and_blame_nobody() {
     for node in cloned.all() {
         let info = node.log_info(thread, log).await.expect("the log is known");
         let fork = info.fork.expect("the fork is known");
-        assert_ne!(fork.evidence.0, fork.evidence.1, "two records prove it");
+        assert!(matches!(fork.evidence.as_slice(), [one, other] if one != other), "two records prove it");
         let detail = node.thread(thread).await.expect("the thread is here");
         assert_eq!((detail.info.forks, detail.info.inert), (1, expected));
         // Nobody has lied here but the writer, and that is not a peer's fault.

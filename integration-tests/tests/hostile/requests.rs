@@ -67,7 +67,7 @@ async fn without_a_proof_a_thread_is_like_one_that_is_not_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_proof_is_met_with_silence_and_scored() {
+async fn a_wrong_proof_is_met_with_the_silence_of_an_unknown_thread() {
     let scene = Scene::new(6_000).await;
     let stranger = Scripted::start(6_100, &[]);
     stranger.connect(&scene.victim).await;
@@ -80,7 +80,6 @@ async fn a_wrong_proof_is_met_with_silence_and_scored() {
     let stolen = stranger.ask(&scene.victim, prove(scene.topic(), another)).await.expect("an answer");
     assert_eq!(unknown, Response::Proofs(Vec::new()));
     assert_eq!([&wrong, &stolen], [&unknown, &unknown]);
-    scene.scores(&stranger, "wrong proof").await;
     let heads = stranger.ask(&scene.victim, Request::Heads { topic: scene.topic(), after: None }).await;
     assert_eq!(heads.expect("an answer"), Response::Refusal(Refusal::Unknown));
     scene.goes_on().await;

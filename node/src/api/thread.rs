@@ -80,7 +80,7 @@ impl From<Author> for pb::Author {
 
 impl From<ForkInfo> for pb::Fork {
     fn from(fork: ForkInfo) -> Self {
-        let evidence = vec![fork.evidence.0.to_string(), fork.evidence.1.to_string()];
+        let evidence = fork.evidence.iter().map(ToString::to_string).collect();
         Self { counter: fork.counter, evidence, inert: fork.inert }
     }
 }

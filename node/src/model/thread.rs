@@ -73,8 +73,8 @@ pub struct LogInfo {
 pub struct ForkInfo {
     /// The lowest proven divergence; from here on all records of the log are inert.
     pub counter: u64,
-    /// The two records that prove it.
-    pub evidence: (Cid, Cid),
+    /// The two records that prove it; only one of them while the other branch is still on its way.
+    pub evidence: Vec<Cid>,
     /// Inert records kept here.
     pub inert: u64,
 }

@@ -257,10 +257,10 @@ impl Node {
     /// What is known of a fork, with the two records that prove it.
     fn fork(&self, thread: &ThreadId, log: &spool_proto::LogId, state: &LogState) -> Result<Option<ForkInfo>, Error> {
         let Some(fork) = state.fork else { return Ok(None) };
-        let page = Page { bytes: 1024 * 1024, count: 2 };
+        let page = Page { bytes: 1024 * 1024, count: 64 };
         let inert = self.store().inert(thread, log, fork.counter, None, page).map_err(storage)?.records;
-        let (Some(first), Some(second)) = (inert.first(), inert.get(1)) else { return Ok(None) };
-        let evidence = (first.cid, second.cid);
+        let proof = inert.iter().filter(|record| record.counter == fork.counter).map(|record| record.cid);
+        let evidence = proof.take(2).collect();
         Ok(Some(ForkInfo { counter: fork.counter, evidence, inert: fork.inert }))
     }
 }

@@ -132,7 +132,7 @@ impl World {
         id: &ThreadId,
         log_id: LogId,
         (records, admitted): (Vec<Arc<VerifiedRecord>>, Option<bool>),
-        blocks: Vec<(Cid, Bytes)>,
+        blocks: Vec<(Cid, Bytes, Vec<Cid>)>,
         origin: Origin,
         context: &mut Context<'_>,
     ) {
@@ -284,7 +284,7 @@ fn keep(
     hot: &mut Hot,
     log_id: LogId,
     taken: Vec<Arc<VerifiedRecord>>,
-    blocks: Vec<(Cid, Bytes)>,
+    blocks: Vec<(Cid, Bytes, Vec<Cid>)>,
     origin: Origin,
     context: &mut Context<'_>,
 ) {
@@ -293,11 +293,11 @@ fn keep(
     log.uncommitted += 1;
     hot.fresh.insert(log_id);
     let mut writes = Vec::with_capacity(taken.len() + blocks.len() + 1);
-    let here: std::collections::BTreeSet<Cid> = blocks.iter().map(|(cid, _)| *cid).collect();
+    let here: std::collections::BTreeSet<Cid> = blocks.iter().map(|(cid, ..)| *cid).collect();
     let links = taken.iter().flat_map(|record| record.links().as_slice());
-    let wants = links.into_iter().any(|cid| !here.contains(cid));
-    for (cid, bytes) in blocks {
-        writes.push(Write::Block { thread: id.clone(), cid, bytes, links: Vec::new() });
+    let wants = links.into_iter().any(|cid| !here.contains(cid)) || blocks.iter().any(|(.., links)| !links.is_empty());
+    for (cid, bytes, links) in blocks {
+        writes.push(Write::Block { thread: id.clone(), cid, bytes, links });
     }
     for record in &taken {
         if let Some(Control::Addresses(_)) = record.control() {

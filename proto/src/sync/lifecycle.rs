@@ -61,6 +61,8 @@ impl World {
             thread.state = state;
             // Logs are read again, so that what was sealed opens, and this node's own log with it.
             thread.load(context);
+            // What was being listed when the thread was put aside may not have been kept.
+            self.sessions.values_mut().for_each(|session| session.inert_listed.retain(|(listed, _), _| listed != id));
             if thread.topic() != topic {
                 self.move_topic(id, topic, context);
             }

@@ -182,7 +182,9 @@ impl World {
         let thread = self.topics.get(topic).filter(|_| proven).and_then(|id| self.threads.get_mut(id));
         if thread.is_none() {
             context.refuse(inbound, Refusal::Unknown);
-            context.penalize(*peer, Misbehaviour::NoProof);
+            if !self.sessions.get(peer).is_some_and(|session| session.left.contains(topic)) {
+                context.penalize(*peer, Misbehaviour::NoProof);
+            }
         }
         thread
     }

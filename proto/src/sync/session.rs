@@ -26,6 +26,8 @@ use crate::{
 pub(super) struct Session {
     /// Threads that both have proven to each other, with the role that the peer gives itself.
     pub(super) proven: BTreeMap<TopicId, Role>,
+    /// Threads that were proven once and are gone: what the peer asks of them is late, not impertinent.
+    pub(super) left: BTreeSet<TopicId>,
     /// A comparison of edges is under way; another one was asked for meanwhile.
     pub(super) comparing: usize,
     pub(super) compare_again: bool,
@@ -44,7 +46,9 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn forget(&mut self, id: &ThreadId, topic: &TopicId) {
-        self.proven.remove(topic);
+        if self.proven.remove(topic).is_some() {
+            self.left.insert(*topic);
+        }
         self.heads_due.retain(|due| due != id);
         self.push_due.retain(|(due, _)| due != id);
         self.inert_listed.retain(|(listed, _), _| listed != id);
@@ -154,11 +158,8 @@ impl World {
             let access = thread.map_or(&stranger, |thread| thread.access());
             let right = access.verify_proof(&proof.mac, &peer, &me, Direction::Request);
             let mac = access.proof(&peer, &me, Direction::Response);
-            let Some(thread) = thread else { continue };
-            if !right {
-                context.penalize(peer, Misbehaviour::WrongProof);
-                continue;
-            }
+            // Nobody is scored for a wrong proof either: a ban would tell that the thread is here.
+            let Some(thread) = thread.filter(|_| right) else { continue };
             answer.push(Proof { topic: proof.topic, mac, role: thread.role() });
             let id = thread.id.clone();
             news |= self.set_proven(peer, &id, proof.topic, proof.role, context);

@@ -1,6 +1,6 @@
 //! What the pool checks before anything reaches the engine's state: seals, signatures, hashes. Pure; runs on any thread.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use cid::Cid;
@@ -11,7 +11,7 @@ use crate::{
     body::Manifest,
     id::{LogId, ThreadId},
     keys::LogKeys,
-    record::{self, Control, SealedRecord, VerifiedRecord},
+    record::{self, Control, Links, SealedRecord, VerifiedRecord},
 };
 
 /// Names a verification.
@@ -64,8 +64,8 @@ pub enum Verified {
         invalid: Option<record::Error>,
         /// Whether the first record, if it opens a log, is admitted; `None` where that cannot be known or is not the question.
         admitted: Option<bool>,
-        /// Blocks that the valid records link to.
-        blocks: Vec<(Cid, Bytes)>,
+        /// Blocks that the valid records link to, each with the chunks that it lists.
+        blocks: Vec<(Cid, Bytes, Vec<Cid>)>,
         /// The envelope's signature is not its sender's.
         forged_envelope: bool,
     },
@@ -119,6 +119,7 @@ fn verify_records(
         return nothing(None, true);
     }
     let mut records = Vec::with_capacity(sealed.len());
+    let mut opening = Vec::with_capacity(sealed.len());
     let mut invalid = None;
     let mut admitted = None;
     for (record, keys) in sealed {
@@ -131,6 +132,7 @@ fn verify_records(
                     };
                 }
                 records.push(Arc::new(record));
+                opening.push(keys);
             }
             Err(error) => {
                 invalid = Some(error);
@@ -138,12 +140,32 @@ fn verify_records(
             }
         }
     }
-    let linked: std::collections::BTreeSet<&Cid> =
-        records.iter().flat_map(|record| record.links().as_slice()).collect();
-    // A block that nothing links to is dropped: it may belong to the record that was invalid.
-    let blocks =
-        blocks.into_iter().map(|bytes| (block::cid(&bytes), bytes)).filter(|(cid, _)| linked.contains(cid)).collect();
+    let blocks = linked_blocks(thread, &records, &opening, blocks);
     Verified::Records { records, invalid, admitted, blocks, forged_envelope: false }
+}
+
+/// The blocks that the records link to; one that none of them links to may belong to the record that was invalid. A manifest is opened with
+/// its record's keys, so that its chunks are wanted.
+fn linked_blocks(
+    thread: &ThreadId,
+    records: &[Arc<VerifiedRecord>],
+    opening: &[Arc<LogKeys>],
+    blocks: Vec<Bytes>,
+) -> Vec<(Cid, Bytes, Vec<Cid>)> {
+    let mut linked = BTreeMap::new();
+    for (record, keys) in records.iter().zip(opening) {
+        let manifest = matches!(record.links(), Links::Manifests(_)).then_some(keys);
+        linked.extend(record.links().as_slice().iter().map(|cid| (*cid, manifest)));
+    }
+    let mut kept = Vec::with_capacity(blocks.len());
+    for bytes in blocks {
+        let cid = block::cid(&bytes);
+        let Some(manifest) = linked.get(&cid) else { continue };
+        let chunks = manifest.and_then(|keys| Manifest::open(keys, thread, &bytes).ok());
+        let links = chunks.map(|manifest| manifest.chunks().iter().map(|chunk| chunk.cid).collect());
+        kept.push((cid, bytes, links.unwrap_or_default()));
+    }
+    kept
 }
 
 fn is_signed(sender: &Sender) -> bool {
