@@ -83,8 +83,8 @@ fn a_second_daemon_is_refused_and_told_who_has_the_repository() {
 fn the_api_stays_on_loopback_unless_that_is_asked_for() {
     let repo = Repo::new("open");
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:6006"] {
-        let (code, log) = repo.launch(&["--api", address]).ended();
-        assert_eq!(code, Some(2), "{log}");
-        assert!(log.contains("no authentication") && log.contains("api-allow-remote"), "{log}");
+        let ended = repo.run(["daemon", "--api", address]);
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.stderr.contains("no authentication") && ended.stderr.contains("api-allow-remote"), "{ended:?}");
     }
 }

@@ -12,7 +12,7 @@ use spool_integration_tests::{
 const DISK_MEGABYTES: u32 = 96;
 const BALLAST_MEGABYTES: usize = 48;
 /// Bytes of an event: large, so that the disk fills quickly.
-const EVENT_BYTES: usize = 256 * 1024;
+const EVENT_BYTES: usize = 250 * 1024;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_under_a_daemon_is_named_and_forgiven() {

@@ -109,6 +109,12 @@ pub(super) async fn run(context: &mut Context, args: Args) -> Result<(), Failure
     }
 }
 
+/// Whether a line is JSON, and UTF-8 in its strings too, which the parser passes over where it keeps nothing.
+fn check_json(line: &[u8]) -> Result<(), String> {
+    let text = std::str::from_utf8(line).map_err(|error| error.to_string())?;
+    serde_json::from_str::<serde::de::IgnoredAny>(text).map(drop).map_err(|error| error.to_string())
+}
+
 fn read_event(path: &Path) -> Result<Bytes, Failure> {
     let cannot = |error: std::io::Error| Failure::usage(format!("cannot read {}: {error}", path.display()));
     let file = std::fs::File::open(path).map_err(cannot)?;
@@ -225,7 +231,7 @@ async fn feed(
         };
         read.store(lines.read(), Ordering::Relaxed);
         if let Some(line) = line {
-            if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&line) {
+            if let Err(error) = check_json(&line) {
                 let _ = batches.send(batch).await;
                 return Err(Failure::usage(format!("line {} is not JSON: {error}", lines.number())));
             }
