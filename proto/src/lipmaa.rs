@@ -34,26 +34,27 @@ pub fn lipmaa(n: u64) -> u64 {
 /// The counters whose CIDs a log of `n` records has to remember so that it can link from every record to come, newest first.
 pub fn frontier(n: u64) -> Vec<u64> {
     let mut needed = vec![n];
-    let mut size: u64 = 1;
-    while size < n {
-        size = size.saturating_mul(3).saturating_add(1);
+    // In 128 bits: the tree that holds the greatest counters is larger than those are.
+    let target = u128::from(n);
+    let mut size: u128 = 1;
+    while size < target {
+        size = size * 3 + 1;
     }
-    if n <= 1 || size == n {
+    if n <= 1 || size == target {
         return needed;
     }
     // The root of the log's first tree links past its second and third subtree, any other root past its whole tree.
-    let first = (size - 1) / 3;
+    needed.push(((size - 1) / 3) as u64);
     let mut start = 0;
     while size > 1 {
         let subtree = (size - 1) / 3;
-        start += (n - start - 1) / subtree * subtree;
-        if n == start + subtree {
+        start += (target - start - 1) / subtree * subtree;
+        if target == start + subtree {
             break;
         }
-        needed.push(start);
+        needed.push(start as u64);
         size = subtree;
     }
-    needed.push(first);
     needed.sort_unstable_by(|a, b| b.cmp(a));
     needed.dedup();
     needed.retain(|counter| *counter > 0);

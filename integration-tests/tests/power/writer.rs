@@ -12,7 +12,7 @@ use spool_store::kv::Faulty;
 /// Writes and syncs of the whole script, and some more.
 const POINTS: u64 = 13;
 /// Stories that are told at once: each waits a lot.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 13;
 /// How long a writer without power is given to tell what it should not.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
@@ -33,7 +33,7 @@ async fn a_writer_that_answers_after_the_sync_loses_nothing_in_a_power_cut() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_writer_that_answers_early_never_contradicts_what_it_had_sent() {
-    let kept = [0, 1, usize::MAX];
+    let kept = [0, usize::MAX];
     let cases = (0..POINTS).flat_map(|point| kept.map(|kept| Case { durability: Durability::Relaxed, point, kept }));
     stream::iter(cases).for_each_concurrent(AT_ONCE, story).await;
 }

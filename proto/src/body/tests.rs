@@ -137,7 +137,7 @@ fn a_body_belongs_to_its_log_and_thread() {
 #[test]
 fn chunks_come_back_in_order() {
     let log = fixture();
-    let plain: Vec<u8> = (0..1_000_000u32).map(|i| (i * i % 251) as u8).collect();
+    let plain: Vec<u8> = (0..1_000_000u64).map(|i| (i * i % 251) as u8).collect();
     for protection in [THREAD_KEY, Protection::Public] {
         let chunks: Vec<&[u8]> = plain.chunks(99_999).collect();
         let (sealed, blocks) = log.chunk(&chunks, &protection);
