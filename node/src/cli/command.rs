@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -76,6 +77,9 @@ enum Command {
     },
 }
 
+/// How long the end of a daemon waits for reads that are under way.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Runs the command line of this process and returns its exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -95,8 +99,13 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let mut builder = if many_threads { Builder::new_multi_thread() } else { Builder::new_current_thread() };
     let runtime = builder.enable_all().build().map_err(|error| anyhow::Error::new(error).context("cannot start"))?;
     let ended = runtime.block_on(dispatch(cli));
-    // Standard input may be in the middle of a read that never ends.
-    runtime.shutdown_background();
+    if many_threads {
+        // The process must not end under threads that are in the database.
+        runtime.shutdown_timeout(SHUTDOWN_PATIENCE);
+    } else {
+        // Standard input may be in the middle of a read that never ends.
+        runtime.shutdown_background();
+    }
     ended
 }
 
