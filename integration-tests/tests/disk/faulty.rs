@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use spool_integration_tests::{Setup, TestNode, disks::verified, eventually};
+use spool_integration_tests::{Setup, TestNode, disks::verified, eventually, within};
 use spool_node::model::{AppendOptions, Durability, Error, ErrorKind, Receipt};
 use spool_proto::{ThreadId, key_set::Scope};
 use spool_store::kv::Faulty;
@@ -36,7 +36,7 @@ impl Scene {
         let options = AppendOptions { durability: Some(durability), ..AppendOptions::default() };
         let pending = self.writer.append(&self.thread, "refused".into(), options).await;
         match pending {
-            Ok(pending) => pending.await.expect_err("the disk does not take it"),
+            Ok(pending) => within("the append is answered", pending).await.expect_err("the disk does not take it"),
             Err(error) => error,
         }
     }
@@ -125,6 +125,23 @@ async fn a_failing_write_voids_all_that_was_built_on_it() {
     }
     scene.reads().await;
     scene.goes_on().await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_behind_one_that_cannot_be_synced_is_refused_and_not_left_waiting() {
+    let scene = Scene::new().await;
+    // One write goes through; its sync, and all that follows, does not.
+    scene.kv.power_off_after(1);
+    let options = AppendOptions { durability: Some(Durability::Relaxed), ..AppendOptions::default() };
+    let early = scene.writer.append(&scene.thread, "early".into(), options).await.expect("there is room").await;
+    assert!(early.is_ok(), "{early:?}");
+    for durability in [Durability::Relaxed, Durability::Relaxed, Durability::Sync] {
+        is_the_disk(&scene.refused(durability).await);
+    }
+    assert!(scene.writer.entries(&scene.thread).await.len() as u64 >= scene.last.counter);
+    let there = scene.follower.head(&scene.thread, &scene.last.log).await;
+    assert_eq!(there, scene.last.counter, "what is not synced never leaves the node");
     scene.end().await;
 }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, future::join_all, stream};
-use spool_integration_tests::{Setup, TestNode, disks::verified, eventually};
+use spool_integration_tests::{Setup, TestNode, disks::verified, eventually, within};
 use spool_node::model::{AppendOptions, Durability, Receipt, SyncOptions};
 use spool_proto::{ThreadId, key_set::Scope};
 use spool_store::kv::Faulty;
@@ -108,7 +108,8 @@ async fn script(writer: &TestNode, follower: &TestNode, thread: &ThreadId, off: 
             // After the power went, all is refused, and the script goes on as a user might.
             pending.extend(writer.append(thread, body, AppendOptions::default()).await);
         }
-        acknowledged.extend(join_all(pending).await.into_iter().flatten());
+        let answers = within("every append is answered, also without power", join_all(pending)).await;
+        acknowledged.extend(answers.into_iter().flatten());
         let Some(last) = acknowledged.last() else { continue };
         // Every other step waits for the follower: so it has some of it at every point.
         if number % 2 == 0 {

@@ -124,11 +124,15 @@ impl Executor {
 
     /// Reads the threads whose earlier writes are settled by now.
     pub(super) fn load_ready(&mut self) {
-        for thread in self.scheduler.ready() {
+        let ready = self.scheduler.ready().into_iter().map(|thread| (thread, false));
+        let stuck = self.scheduler.stuck().into_iter().map(|thread| (thread, true));
+        for (thread, stuck) in ready.chain(stuck) {
             let (store, keyring, done) = (self.store.clone(), self.keyring.clone(), self.done.clone());
             tokio::task::spawn_blocking(move || {
                 let logs = if store.is_poisoned() {
                     Err("the disk failed: the node only reads until it is restarted".to_owned())
+                } else if stuck {
+                    Err("an earlier write was refused, and what came before it is not synced yet".to_owned())
                 } else {
                     store.log_states(&thread).map_err(|error| crate::chain(&error))
                 };

@@ -9,6 +9,8 @@ use spool_proto::{ThreadId, sync::BatchId};
 pub(super) struct Scheduler {
     unsettled: VecDeque<BatchId>,
     loads: VecDeque<(BatchId, ThreadId)>,
+    /// A batch was refused, and nothing was synced since.
+    failing: bool,
 }
 
 impl Scheduler {
@@ -23,6 +25,7 @@ impl Scheduler {
     }
 
     pub(super) fn synced(&mut self, through: BatchId) {
+        self.failing = false;
         while self.unsettled.front().is_some_and(|batch| *batch <= through) {
             self.unsettled.pop_front();
         }
@@ -30,9 +33,19 @@ impl Scheduler {
 
     /// These were not applied and never will be.
     pub(super) fn failed(&mut self, from: BatchId) {
+        self.failing = true;
         while self.unsettled.back().is_some_and(|batch| *batch >= from) {
             self.unsettled.pop_back();
         }
+    }
+
+    /// The loads that would wait until the disk works again: behind batches that are written and, while it refuses writes, may not be synced
+    /// for long. Whoever waits for them is to be told rather than left waiting.
+    pub(super) fn stuck(&mut self) -> Vec<ThreadId> {
+        if !self.failing || self.unsettled.is_empty() {
+            return Vec::new();
+        }
+        self.loads.drain(..).map(|(_, thread)| thread).collect()
     }
 
     /// The loads that may go ahead now.
@@ -68,6 +81,23 @@ mod tests {
         scheduler.synced(BatchId(1));
         assert!(scheduler.ready().is_empty());
         scheduler.failed(BatchId(2));
+        assert_eq!(scheduler.ready(), [thread]);
+    }
+
+    #[test]
+    fn a_load_behind_what_a_failing_disk_has_not_synced_is_given_back() {
+        let thread = ThreadId::new(Variant::Raw, [1; 32]);
+        let mut scheduler = Scheduler::default();
+        scheduler.submitted(BatchId(1));
+        scheduler.submitted(BatchId(2));
+        scheduler.load(thread.clone());
+        assert!(scheduler.stuck().is_empty());
+        scheduler.failed(BatchId(2));
+        assert!(scheduler.ready().is_empty());
+        assert_eq!(scheduler.stuck(), std::slice::from_ref(&thread));
+        scheduler.synced(BatchId(1));
+        scheduler.load(thread.clone());
+        assert!(scheduler.stuck().is_empty());
         assert_eq!(scheduler.ready(), [thread]);
     }
 }
