@@ -2,6 +2,5 @@
 
 #[cfg(test)]
 mod power {
-    mod follower;
     mod writer;
 }
