@@ -163,6 +163,14 @@ async fn both_copies_of_a_writer_are_refused_and_go_on_as_new_devices() {
         for receipt in &new {
             node.has_record(receipt).await;
         }
+        let seen = eventually("the fork is known", || view(node, thread, log)).await;
+        assert_eq!((seen.fork, seen.prefix.len() as u64), (PREFIX + 1, PREFIX));
+    }
+    // What counts is what was before the fork, and what each copy wrote on a log of its own.
+    for reader in [&cloned.peers[0], &cloned.peers[2]] {
+        let bodies = reader.bodies(thread).await;
+        let with = |text: &str| bodies.iter().filter(|body| body.starts_with(text.as_bytes())).count() as u64;
+        assert_eq!((with("event number"), with("with a new device"), with("and more")), (PREFIX, 2, 2));
     }
     cloned.stop().await;
 }

@@ -81,6 +81,35 @@ fn part_and_meet(seed: u64, common: usize, ours: usize, theirs: usize) {
     assert_eq!(simulation.leaks(), Vec::<String>::new());
 }
 
+/// Each hop passes the news of a fork on by gossip before it knows the fork itself, and has nothing to list for whoever asks at once: it has to be
+/// asked again when it has.
+#[test]
+fn a_fork_reaches_those_who_know_one_branch_only() {
+    for seed in 0..20 {
+        let (mut simulation, [writer, clone], followers, thread) = cloned(seed, 3);
+        let log = simulation.log(writer, &thread);
+        let (left, right) = followers.split_at(2);
+        for (first, line) in [(writer, left), (clone, right)] {
+            simulation.connect(first, line[0]);
+            simulation.connect(line[0], line[1]);
+        }
+        simulation.run_for(SECOND);
+        (0..5).for_each(|_| {
+            simulation.append(writer, &thread, Durability::Sync);
+            simulation.append(clone, &thread, Durability::Sync);
+        });
+        simulation.run_for(SECOND * 5);
+        assert!(simulation.trace.forks.is_empty(), "seed {seed}");
+        simulation.connect(writer, clone);
+        assert!(simulation.settle(SECOND * 60), "seed {seed}: {:#?}", simulation.all_differences());
+        for node in followers.iter().chain([&writer, &clone]) {
+            let disk = simulation.disk(*node).find(&thread.id, &log).unwrap();
+            assert_eq!(disk.state.fork.map(|fork| fork.counter), Some(4), "seed {seed}, {node:?}");
+            assert_eq!(disk.inert_from(4).len(), 10, "seed {seed}, {node:?}");
+        }
+    }
+}
+
 #[test]
 fn a_cloned_writer_splits_nobody() {
     part_and_meet(1, 3, 2, 2);

@@ -339,17 +339,36 @@ impl World {
         theirs: &wire::Fork,
         context: &mut Context<'_>,
     ) {
-        let Some(log) = self.log_mut(id, log_id) else { return };
-        let same = log.state.fork.is_some_and(|ours| {
-            (ours.counter, ours.inert, ours.digest) == (theirs.counter, theirs.inert, theirs.inert_digest)
-        });
-        let Some(session) = self.sessions.get_mut(&peer) else { return };
-        let key = (id.clone(), *log_id);
-        if same || session.inert_listed.get(&key) == Some(&theirs.inert_digest) {
+        if self.has_same_fork(id, log_id, theirs) {
             return;
         }
-        session.inert_listed.insert(key, theirs.inert_digest);
-        self.ask_inert(peer, id, log_id, None, context);
+        let Some(session) = self.sessions.get_mut(&peer) else { return };
+        let listed = session.inert_listed.insert((id.clone(), *log_id), theirs.inert_digest);
+        if listed != Some(theirs.inert_digest) {
+            self.ask_inert(peer, id, log_id, None, context);
+        }
+    }
+
+    /// A fork was heard of by gossip. Whoever passed that on need not know the fork itself: it is asked what it has.
+    pub(super) fn on_fork_rumoured(
+        &mut self,
+        peer: &PeerId,
+        id: &ThreadId,
+        log_id: &LogId,
+        theirs: &wire::Fork,
+        context: &mut Context<'_>,
+    ) {
+        if !self.has_same_fork(id, log_id, theirs) {
+            self.check_heads(peer, id, context);
+        }
+    }
+
+    /// A log of which nothing is here has no fork to compare.
+    fn has_same_fork(&mut self, id: &ThreadId, log_id: &LogId, theirs: &wire::Fork) -> bool {
+        let Some(log) = self.log_mut(id, log_id) else { return true };
+        log.state.fork.is_some_and(|ours| {
+            (ours.counter, ours.inert, ours.digest) == (theirs.counter, theirs.inert, theirs.inert_digest)
+        })
     }
 
     /// A list of inert records came to nothing: it is asked for again when the peer's next heads come.

@@ -268,6 +268,9 @@ impl World {
         let last = heads.last().map(|head| head.log);
         for head in heads {
             self.on_head(peer, id, &head, Duration::ZERO, context);
+            if let Some(fork) = &head.fork {
+                self.on_fork_announced(peer, id, &head.log, fork, context);
+            }
             // From the peer itself, so this is what it has, and no less.
             if let Some(source) = self.log_mut(id, &head.log).and_then(|log| log.sources.get_mut(&peer)) {
                 (source.counter, source.claimed) = (head.counter, head.counter);
@@ -315,6 +318,9 @@ impl World {
             let pushed = log.and_then(|log| log.pusher).is_some_and(|pusher| self.sessions.contains_key(&pusher));
             let patience = if pushed { PULL_PATIENCE } else { Duration::ZERO };
             self.on_head(peer, id, head, patience, context);
+            if let Some(fork) = &head.fork {
+                self.on_fork_rumoured(&peer, id, &head.log, fork, context);
+            }
         }
         news
     }
@@ -341,9 +347,6 @@ impl World {
             && log.recent_cid(head.counter) != Some(&cid)
         {
             self.check_branch(peer, id, &head.log, super::state::Head { counter: head.counter, cid }, context);
-        }
-        if let Some(fork) = &head.fork {
-            self.on_fork_announced(peer, id, &head.log, fork, context);
         }
         let Some(log) = self.log_mut(id, &head.log) else { return };
         if head.counter <= log.state.counter() {
