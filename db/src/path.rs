@@ -143,7 +143,9 @@ mod tests {
 
     #[test]
     fn values_are_found_in_maps_and_arrays() {
-        let Value::Object(document) = serde_json::json!({"a": {"b": [1, {"c": 2}]}, "s": "text"}) else { panic!("a map") };
+        let Value::Object(document) = serde_json::json!({"a": {"b": [1, {"c": 2}]}, "s": "text"}) else {
+            panic!("a map")
+        };
         let at = |path: &str| Path::parse(path).unwrap().get(&document).cloned();
         assert_eq!(at("a.b.1.c"), Some(2.into()));
         assert_eq!(at("a.b.7"), None);

@@ -18,7 +18,7 @@ mod staging;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use committer::{Committer, Handle, Options, SpawnError};
 pub use error::Error;

@@ -24,6 +24,7 @@
 //! | | 2 ‖ `t` ‖ `d` | nothing; the same, found by thread |
 //! | | 3 ‖ `t` ‖ `d` | nothing; the block is not here yet |
 //! | addresses | peer id | its addresses, see [`crate::addresses`] |
+//! | views | `t` ‖ number of the view ‖ whatever the view likes | see [`crate::view`] |
 //!
 //! Records and blocks are indexed apart: a hostile writer may link to a record's CID as if it were a block, and must not hide the
 //! record by that.
@@ -108,6 +109,11 @@ pub(crate) fn after_prefix(prefix: &[u8]) -> Vec<u8> {
 /// The first key after `key`.
 pub(crate) fn after(key: &[u8]) -> Vec<u8> {
     concat(&[key, &[0]])
+}
+
+/// What all keys of a thread's view begin with.
+pub(crate) fn view(thread: ThreadNumber, view: u8) -> Vec<u8> {
+    concat(&[&thread.bytes(), &[view]])
 }
 
 /// The four bytes at the end of a key or value.

@@ -28,11 +28,8 @@ pub use space::Space;
 /// Sees each key and value of a scan in order, and may stop it.
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 
-/// An ordered key-value store.
-///
-/// Reads see every batch that was written, synced or not. A reader may run beside the writer; each single read is consistent, two
-/// reads may see different states.
-pub trait Kv: Send + Sync {
+/// Reads of one or of ever newer states.
+pub trait Reads {
     /// The value at `key`.
     ///
     /// # Errors
@@ -40,6 +37,26 @@ pub trait Kv: Send + Sync {
     /// [`Error::Read`] or [`Error::Corrupt`].
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, Error>;
 
+    /// Visits all keys with `from <= key < until` in ascending order of bytes, over one consistent state. An empty `until` is no bound.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`] or [`Error::Corrupt`]; what was visited before stays visited.
+    fn scan(&self, space: Space, from: &[u8], until: &[u8], visit: &mut Visit<'_>) -> Result<(), Error>;
+
+    /// As [`scan`](Self::scan), in descending order.
+    ///
+    /// # Errors
+    ///
+    /// As [`scan`](Self::scan).
+    fn scan_back(&self, space: Space, from: &[u8], until: &[u8], visit: &mut Visit<'_>) -> Result<(), Error>;
+}
+
+/// An ordered key-value store.
+///
+/// Reads see every batch that was written, synced or not. A reader may run beside the writer; each single read is consistent, two
+/// reads may see different states.
+pub trait Kv: Reads + Send + Sync {
     /// Whether there is a value at `key`, without reading a large one.
     ///
     /// # Errors
@@ -49,12 +66,9 @@ pub trait Kv: Send + Sync {
         Ok(self.get(space, key)?.is_some())
     }
 
-    /// Visits all keys with `from <= key < until` in ascending order of bytes, over one consistent state. An empty `until` is no bound.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Read`] or [`Error::Corrupt`]; what was visited before stays visited.
-    fn scan(&self, space: Space, from: &[u8], until: &[u8], visit: &mut Visit<'_>) -> Result<(), Error>;
+    /// Reads as often as it takes from the state of this moment, whatever is written meanwhile. Compaction keeps what a snapshot sees, so it should not
+    /// live for hours.
+    fn snapshot(&self, read: &mut dyn FnMut(&dyn Reads));
 
     /// Applies a batch: all of it or nothing. Where two operations name one key, the later wins. With `sync` it (and all that was written
     /// before) is on disk when this returns; without, a power cut may lose it, together with everything written after it.

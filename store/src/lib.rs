@@ -21,6 +21,7 @@ pub mod kv;
 pub mod limits;
 pub mod schema;
 pub mod store;
+pub mod view;
 
 #[cfg(test)]
 mod fixture;
@@ -29,3 +30,4 @@ pub use addresses::AddressBook;
 pub use commit::{Commit, Committer};
 pub use kv::Kv;
 pub use store::{Error, OpenError, Store};
+pub use view::View;

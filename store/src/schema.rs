@@ -43,7 +43,7 @@ pub(crate) fn check_or_create(kv: &dyn Kv) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kv::Memory;
+    use crate::kv::{Memory, Reads as _};
 
     fn with_version(bytes: &[u8]) -> Memory {
         let kv = Memory::new();

@@ -21,6 +21,7 @@ enum Phase {
     References,
     Records,
     Inert,
+    Views,
     Logs,
     Mark,
 }
@@ -73,13 +74,9 @@ impl Purge {
         let next = match self.phase {
             Phase::References => self.references(&mut staging, *thread)?,
             Phase::Records => self.records(&mut staging, *thread, Space::Records, Phase::Inert)?,
-            Phase::Inert => self.records(&mut staging, *thread, Space::Inert, Phase::Logs)?,
-            Phase::Logs => {
-                let page = self.page(kv, Space::Logs, &thread.bytes())?;
-                let next = position(&page, Phase::Mark);
-                page.into_iter().for_each(|(key, _)| staging.delete(Space::Logs, key));
-                next
-            }
+            Phase::Inert => self.records(&mut staging, *thread, Space::Inert, Phase::Views)?,
+            Phase::Views => self.keys(&mut staging, *thread, Space::Views, Phase::Logs)?,
+            Phase::Logs => self.keys(&mut staging, *thread, Space::Logs, Phase::Mark)?,
             Phase::Mark => {
                 staging.delete(Space::Threads, keys::threads::removal(*thread));
                 Position::NextThread
@@ -115,6 +112,20 @@ impl Purge {
             }
         }
         Ok(position(&page, Phase::Records))
+    }
+
+    /// Keys that nothing else points at.
+    fn keys(
+        &self,
+        staging: &mut Staging<'_>,
+        thread: ThreadNumber,
+        space: Space,
+        next: Phase,
+    ) -> Result<Position, Error> {
+        let page = self.page(staging.kv(), space, &thread.bytes())?;
+        let next = position(&page, next);
+        page.into_iter().for_each(|(key, _)| staging.delete(space, key));
+        Ok(next)
     }
 
     fn records(

@@ -18,21 +18,21 @@ use crate::{
 };
 
 /// A store over a disk that can fail, and the writer that the committer's thread would drive.
-pub(super) struct Rig {
-    pub(super) kv: Arc<Faulty>,
-    pub(super) store: Store,
+pub(crate) struct Rig {
+    pub(crate) kv: Arc<Faulty>,
+    pub(crate) store: Store,
     pub(super) writer: Writer,
-    pub(super) events: Vec<Event>,
+    pub(crate) events: Vec<Event>,
     next: u64,
 }
 
 impl Rig {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::on(Faulty::new())
     }
 
     /// Starts on what a disk holds.
-    pub(super) fn on(kv: Faulty) -> Self {
+    pub(crate) fn on(kv: Faulty) -> Self {
         let kv = Arc::new(kv);
         let store = Store::with_kv(kv.clone() as Arc<dyn Kv>).unwrap();
         let writer = Writer::new(store.shared().clone()).unwrap();
@@ -40,16 +40,16 @@ impl Rig {
     }
 
     /// What a node that starts after a power cut has.
-    pub(super) fn after_power_cut(&self, kept: usize) -> Self {
+    pub(crate) fn after_power_cut(&self, kept: usize) -> Self {
         Self::on(self.kv.power_cut(kept))
     }
 
     /// One commit as a group of its own; returns what was reported.
-    pub(super) fn commit(&mut self, durability: Durability, writes: Vec<Write>) -> Vec<String> {
+    pub(crate) fn commit(&mut self, durability: Durability, writes: Vec<Write>) -> Vec<String> {
         self.group(vec![(durability, writes)])
     }
 
-    pub(super) fn group(&mut self, commits: Vec<(Durability, Vec<Write>)>) -> Vec<String> {
+    pub(crate) fn group(&mut self, commits: Vec<(Durability, Vec<Write>)>) -> Vec<String> {
         let commits: Vec<Commit> = commits
             .into_iter()
             .map(|(durability, writes)| {
@@ -63,14 +63,14 @@ impl Rig {
         self.events[before..].iter().map(short).collect()
     }
 
-    pub(super) fn sync(&mut self) -> Vec<String> {
+    pub(crate) fn sync(&mut self) -> Vec<String> {
         let before = self.events.len();
         self.writer.sync(&mut |event| self.events.push(event));
         self.events[before..].iter().map(short).collect()
     }
 
     /// The last position that was reported as synced.
-    pub(super) fn synced(&self) -> u64 {
+    pub(crate) fn synced(&self) -> u64 {
         let synced = |event: &Event| match event {
             Event::Synced { through } => Some(through.0),
             Event::Written { .. } | Event::Failed { .. } | Event::Poisoned { .. } => None,
@@ -78,7 +78,7 @@ impl Rig {
         self.events.iter().rev().find_map(synced).unwrap_or(0)
     }
 
-    pub(super) fn purge(&mut self) -> usize {
+    pub(crate) fn purge(&mut self) -> usize {
         let mut steps = 0;
         while self.writer.is_purging() {
             self.writer.purge_step();
@@ -89,7 +89,7 @@ impl Rig {
 }
 
 /// An event in a few characters: `written 1`, `synced 1`, `failed 1-2: why`, `poisoned`.
-pub(super) fn short(event: &Event) -> String {
+pub(crate) fn short(event: &Event) -> String {
     match event {
         Event::Written { through } => format!("written {}", through.0),
         Event::Synced { through } => format!("synced {}", through.0),

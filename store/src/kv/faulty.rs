@@ -7,10 +7,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{
-    Batch, Error, Kv, Space, Statistics, Visit,
-    memory::{Contents, visit_all},
-};
+use super::{Batch, Error, Kv, Reads, Space, Statistics, Visit, memory::Contents};
 
 /// What a process over a volatile page cache sees of its disk.
 ///
@@ -86,6 +83,11 @@ impl Faulty {
         self.0.lock().expect("no panic while locked")
     }
 
+    /// What reads see now; not locked, so that a visitor may call back into the store.
+    fn live(&self) -> Contents {
+        self.state().live.clone()
+    }
+
     /// Makes the `nth` write from now fail (1 is the next one).
     pub fn fail_write(&self, nth: u64) {
         self.state().fail_write_in = Some(nth);
@@ -128,15 +130,23 @@ impl Faulty {
     }
 }
 
-impl Kv for Faulty {
+impl Reads for Faulty {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        Ok(self.state().live.get(space, key))
+        self.state().live.get(space, key)
     }
 
     fn scan(&self, space: Space, from: &[u8], until: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
-        let items = self.state().live.range(space, from, until);
-        visit_all(&items, visit);
-        Ok(())
+        self.live().scan(space, from, until, visit)
+    }
+
+    fn scan_back(&self, space: Space, from: &[u8], until: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
+        self.live().scan_back(space, from, until, visit)
+    }
+}
+
+impl Kv for Faulty {
+    fn snapshot(&self, read: &mut dyn FnMut(&dyn Reads)) {
+        read(&self.live());
     }
 
     fn write(&self, batch: &Batch, sync: bool) -> Result<(), Error> {

@@ -1,34 +1,34 @@
 //! A [`Kv`] in memory, for tests.
 
-use std::{collections::BTreeMap, ops::Bound, sync::RwLock};
+use std::{
+    collections::BTreeMap,
+    ops::Bound,
+    sync::{Arc, RwLock},
+};
 
 use bytes::Bytes;
 
-use super::{Batch, Error, Kv, Operation, Space, SpaceStatistics, Statistics, Visit};
+use super::{Batch, Error, Kv, Operation, Reads, Space, SpaceStatistics, Statistics, Visit};
 
-/// Keys and values of all spaces.
+/// Keys and values of all spaces. A copy is cheap until one of both changes.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(super) struct Contents([BTreeMap<Vec<u8>, Bytes>; Space::ALL.len()]);
+pub(super) struct Contents([Arc<BTreeMap<Vec<u8>, Bytes>>; Space::ALL.len()]);
 
 impl Contents {
     pub(super) fn apply(&mut self, batch: &Batch) {
         for operation in batch.operations() {
             match operation {
                 Operation::Put { space, key, value } => {
-                    self.0[*space as usize].insert(key.clone(), value.clone());
+                    Arc::make_mut(&mut self.0[*space as usize]).insert(key.clone(), value.clone());
                 }
                 Operation::Delete { space, key } => {
-                    self.0[*space as usize].remove(key);
+                    Arc::make_mut(&mut self.0[*space as usize]).remove(key);
                 }
             }
         }
     }
 
-    pub(super) fn get(&self, space: Space, key: &[u8]) -> Option<Bytes> {
-        self.0[space as usize].get(key).cloned()
-    }
-
-    pub(super) fn range(&self, space: Space, from: &[u8], until: &[u8]) -> Vec<(Vec<u8>, Bytes)> {
+    fn range(&self, space: Space, from: &[u8], until: &[u8]) -> Vec<(Vec<u8>, Bytes)> {
         if !until.is_empty() && from >= until {
             return Vec::new();
         }
@@ -45,8 +45,25 @@ impl Contents {
     }
 }
 
-/// Visits a copy, so that the visitor may call back into the store.
-pub(super) fn visit_all(items: &[(Vec<u8>, Bytes)], visit: &mut Visit<'_>) {
+impl Reads for Contents {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        Ok(self.0[space as usize].get(key).cloned())
+    }
+
+    fn scan(&self, space: Space, from: &[u8], until: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
+        visit_all(&self.range(space, from, until), visit);
+        Ok(())
+    }
+
+    fn scan_back(&self, space: Space, from: &[u8], until: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
+        let mut items = self.range(space, from, until);
+        items.reverse();
+        visit_all(&items, visit);
+        Ok(())
+    }
+}
+
+fn visit_all(items: &[(Vec<u8>, Bytes)], visit: &mut Visit<'_>) {
     for (key, value) in items {
         if visit(key, value).is_break() {
             return;
@@ -64,20 +81,29 @@ impl Memory {
         Self::default()
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Contents> {
-        self.0.read().expect("no panic while locked")
+    /// The contents of this moment; not locked, so that a visitor may call back into the store.
+    fn contents(&self) -> Contents {
+        self.0.read().expect("no panic while locked").clone()
+    }
+}
+
+impl Reads for Memory {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        self.0.read().expect("no panic while locked").get(space, key)
+    }
+
+    fn scan(&self, space: Space, from: &[u8], until: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
+        self.contents().scan(space, from, until, visit)
+    }
+
+    fn scan_back(&self, space: Space, from: &[u8], until: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
+        self.contents().scan_back(space, from, until, visit)
     }
 }
 
 impl Kv for Memory {
-    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        Ok(self.read().get(space, key))
-    }
-
-    fn scan(&self, space: Space, from: &[u8], until: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
-        let items = self.read().range(space, from, until);
-        visit_all(&items, visit);
-        Ok(())
+    fn snapshot(&self, read: &mut dyn FnMut(&dyn Reads)) {
+        read(&self.contents());
     }
 
     fn write(&self, batch: &Batch, _sync: bool) -> Result<(), Error> {
@@ -90,6 +116,6 @@ impl Kv for Memory {
     }
 
     fn statistics(&self) -> Result<Statistics, Error> {
-        Ok(self.read().statistics())
+        Ok(self.contents().statistics())
     }
 }

@@ -15,7 +15,7 @@ use rocksdb::{
     properties,
 };
 
-use super::{Batch, Error, Kv, Operation, Space, SpaceStatistics, Statistics, Visit};
+use super::{Batch, Error, Kv, Operation, Reads, Space, SpaceStatistics, Statistics, Visit};
 use crate::limits::{STALL_POLL_INTERVAL, STALL_POLLS};
 
 mod reclaim;
@@ -183,32 +183,92 @@ fn write_error(error: rocksdb::Error) -> Error {
     }
 }
 
-impl Kv for Rocks {
+/// The keys of `from..until`; `None` if there cannot be any.
+fn range(from: &[u8], until: &[u8]) -> Option<ReadOptions> {
+    if !until.is_empty() && from >= until {
+        return None;
+    }
+    let mut options = ReadOptions::default();
+    options.set_iterate_lower_bound(from);
+    if !until.is_empty() {
+        options.set_iterate_upper_bound(until);
+    }
+    Some(options)
+}
+
+fn forward<D: rocksdb::DBAccess>(
+    mut iterator: rocksdb::DBRawIteratorWithThreadMode<'_, D>,
+    visit: &mut Visit<'_>,
+) -> Result<(), Error> {
+    iterator.seek_to_first();
+    while let Some((key, value)) = iterator.item() {
+        if visit(key, value).is_break() {
+            return Ok(());
+        }
+        iterator.next();
+    }
+    iterator.status().map_err(read_error)
+}
+
+fn backward<D: rocksdb::DBAccess>(
+    mut iterator: rocksdb::DBRawIteratorWithThreadMode<'_, D>,
+    visit: &mut Visit<'_>,
+) -> Result<(), Error> {
+    iterator.seek_to_last();
+    while let Some((key, value)) = iterator.item() {
+        if visit(key, value).is_break() {
+            return Ok(());
+        }
+        iterator.prev();
+    }
+    iterator.status().map_err(read_error)
+}
+
+impl Reads for Rocks {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, Error> {
         Ok(self.db.get_cf(self.family(space), key).map_err(read_error)?.map(Bytes::from))
     }
 
+    fn scan(&self, space: Space, from: &[u8], until: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
+        let Some(options) = range(from, until) else { return Ok(()) };
+        forward(self.db.raw_iterator_cf_opt(self.family(space), options), visit)
+    }
+
+    fn scan_back(&self, space: Space, from: &[u8], until: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
+        let Some(options) = range(from, until) else { return Ok(()) };
+        backward(self.db.raw_iterator_cf_opt(self.family(space), options), visit)
+    }
+}
+
+/// One state of a [`Rocks`].
+struct Snapshot<'a> {
+    rocks: &'a Rocks,
+    snapshot: rocksdb::Snapshot<'a>,
+}
+
+impl Reads for Snapshot<'_> {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        Ok(self.snapshot.get_cf(self.rocks.family(space), key).map_err(read_error)?.map(Bytes::from))
+    }
+
+    fn scan(&self, space: Space, from: &[u8], until: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
+        let Some(options) = range(from, until) else { return Ok(()) };
+        forward(self.snapshot.raw_iterator_cf_opt(self.rocks.family(space), options), visit)
+    }
+
+    fn scan_back(&self, space: Space, from: &[u8], until: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
+        let Some(options) = range(from, until) else { return Ok(()) };
+        backward(self.snapshot.raw_iterator_cf_opt(self.rocks.family(space), options), visit)
+    }
+}
+
+impl Kv for Rocks {
     fn contains(&self, space: Space, key: &[u8]) -> Result<bool, Error> {
         Ok(self.db.get_pinned_cf(self.family(space), key).map_err(read_error)?.is_some())
     }
 
-    fn scan(&self, space: Space, from: &[u8], until: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
-        if !until.is_empty() && from >= until {
-            return Ok(());
-        }
-        let mut options = ReadOptions::default();
-        if !until.is_empty() {
-            options.set_iterate_upper_bound(until);
-        }
-        let mut iterator = self.db.raw_iterator_cf_opt(self.family(space), options);
-        iterator.seek(from);
-        while let Some((key, value)) = iterator.item() {
-            if visit(key, value).is_break() {
-                return Ok(());
-            }
-            iterator.next();
-        }
-        iterator.status().map_err(read_error)
+    fn snapshot(&self, read: &mut dyn FnMut(&dyn Reads)) {
+        read(&Snapshot { rocks: self, snapshot: self.db.snapshot() });
     }
 
     fn write(&self, batch: &Batch, sync: bool) -> Result<(), Error> {

@@ -19,11 +19,13 @@ pub enum Space {
     References,
     /// The address book.
     Addresses,
+    /// What was folded from threads' events, and can be folded again.
+    Views,
 }
 
 impl Space {
     /// All of them, in declaration order.
-    pub const ALL: [Space; 9] = [
+    pub const ALL: [Space; 10] = [
         Space::Meta,
         Space::Threads,
         Space::Logs,
@@ -33,6 +35,7 @@ impl Space {
         Space::Blocks,
         Space::References,
         Space::Addresses,
+        Space::Views,
     ];
 
     /// Its name on disk.
@@ -47,6 +50,7 @@ impl Space {
             Space::Blocks => "blocks",
             Space::References => "references",
             Space::Addresses => "addresses",
+            Space::Views => "views",
         }
     }
 }

@@ -30,6 +30,9 @@ pub enum Error {
     /// A CID of another kind than blocks here have; the caller's fault.
     #[error(transparent)]
     Cid(#[from] block::Error),
+    /// The thread was removed while its view was written.
+    #[error("the thread was removed")]
+    NoThread,
     /// A setting that is too large; the caller's fault.
     #[error("a setting's name may have {SETTING_NAME_BYTES} bytes, its value {SETTING_VALUE_BYTES}")]
     Setting,
@@ -41,7 +44,7 @@ impl Error {
         match self {
             Error::Kv(error) => error.is_fatal(),
             Error::State { .. } | Error::Id(_) | Error::Malformed(_) => true,
-            Error::Cid(_) | Error::Setting => false,
+            Error::Cid(_) | Error::NoThread | Error::Setting => false,
         }
     }
 }

@@ -1,7 +1,10 @@
 use spool_proto::sync::Durability;
 
 use super::Rig;
-use crate::{fixture::Author, kv::Kv, kv::Space};
+use crate::{
+    fixture::Author,
+    kv::{Reads as _, Space},
+};
 
 /// A thread with one synced record.
 fn begun() -> (Rig, Author) {

@@ -4,7 +4,7 @@ use super::Rig;
 use crate::{
     fixture::Author,
     keys,
-    kv::{Kv, Space},
+    kv::{Reads as _, Space},
     store::Page,
 };
 

@@ -7,7 +7,7 @@ use super::Rig;
 use crate::{
     fixture::Author,
     keys,
-    kv::{Kv, Space},
+    kv::{Kv as _, Reads as _, Space},
     limits::PURGE_KEYS,
 };
 

@@ -80,7 +80,7 @@ fn garbage_bytes(db: &DB, family: &ColumnFamily) -> Result<u64, rocksdb::Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kv::{Batch, Kv, Rocks, rocks::Options};
+    use crate::kv::{Batch, Kv, Reads as _, Rocks, rocks::Options};
 
     const BLOCK: usize = 64 * 1024;
 

@@ -84,7 +84,7 @@ pub(super) fn space(space: Space, options: &Options, cache: &Cache) -> rocksdb::
     family.set_target_file_size_base(32 * 1024 * 1024);
     // Ciphertext and hashes do not compress; plain bookkeeping does.
     family.set_compression_type(match space {
-        Space::Meta | Space::Threads | Space::Logs | Space::Addresses => DBCompressionType::Lz4,
+        Space::Meta | Space::Threads | Space::Logs | Space::Addresses | Space::Views => DBCompressionType::Lz4,
         Space::Records | Space::Inert | Space::Index | Space::Blocks | Space::References => DBCompressionType::None,
     });
     if space == Space::Blocks {
@@ -134,8 +134,8 @@ fn table(space: Space, cache: &Cache) -> BlockBasedOptions {
     table.set_pin_top_level_index_and_filter(true);
     table.set_optimize_filters_for_memory(true);
     match space {
-        // Asked mostly for digests that are not there.
-        Space::Index | Space::Blocks => table.set_bloom_filter(10.0, false),
+        // Asked mostly for digests, or documents, that are not there.
+        Space::Index | Space::Blocks | Space::Views => table.set_bloom_filter(10.0, false),
         Space::Records => table.set_block_size(16 * 1024),
         Space::Meta | Space::Threads | Space::Logs | Space::Inert | Space::References | Space::Addresses => {}
     }
