@@ -1,7 +1,13 @@
 //! Events of a thread folded into state: collections of JSON documents, the same on every peer that has the same events.
 
+pub mod document;
 pub mod limits;
+pub mod operation;
 pub mod path;
 pub mod query;
+pub mod stamp;
 
+pub use document::Document;
+pub use operation::{Change, Operation, Target, Transaction};
 pub use path::Path;
+pub use stamp::Stamp;

@@ -1,0 +1,309 @@
+//! One document: what all changes of it, in their total order, come to.
+//!
+//! Changes are applied one after another, and each finds what the ones before it have left. That is the whole definition of merging: whoever applies the same
+//! changes in the same order has the same document. Late changes are inserted by applying again from there on.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Number, Value};
+
+use crate::{
+    Path,
+    limits::MAX_DOCUMENT_BYTES,
+    operation::{Change, Observed},
+    stamp::{Dot, Stamp},
+};
+
+mod fields;
+mod marks;
+#[cfg(test)]
+mod tests;
+
+use marks::Mark;
+
+/// Whether a document exists. A register of its own: writing a field never changes it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Existence {
+    /// Nobody has created it. Fields that were written are kept for when somebody does.
+    #[default]
+    Unborn,
+    /// It was created.
+    Alive,
+    /// It was deleted.
+    Deleted,
+}
+
+/// A document, existing or not.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Document {
+    /// Whether it exists.
+    pub existence: Existence,
+    /// The event that changed it last, in the total order.
+    pub last: Option<Stamp>,
+    /// Its fields, as they show.
+    pub fields: Map<String, Value>,
+    /// What the fields do not show: sets, and values side by side.
+    marks: BTreeMap<Path, Mark>,
+}
+
+/// Why a stored document cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the view is damaged: a document does not decode; rebuild it with `spool db rebuild`")]
+pub struct Damaged;
+
+#[derive(Serialize, Deserialize)]
+struct Stored(u64, Option<(u64, serde_bytes::ByteArray<32>, u64)>, Map<String, Value>, Vec<(Path, Mark)>);
+
+impl Document {
+    /// Applies the changes that one event makes to this document, with their positions in the event.
+    ///
+    /// An event that would make the document larger than [`MAX_DOCUMENT_BYTES`] has no effect on it but for being its last; returns whether it had.
+    pub fn apply<'a>(
+        &mut self,
+        stamp: Stamp,
+        changes: impl IntoIterator<Item = (u32, &'a Change)>,
+        size: &mut Size,
+    ) -> bool {
+        let changes: Vec<_> = changes.into_iter().collect();
+        let grows: usize = changes.iter().map(|(_, change)| bound(change)).sum();
+        let before = (size.0.saturating_add(grows) > MAX_DOCUMENT_BYTES).then(|| self.clone());
+        for (index, change) in &changes {
+            self.change(Dot::new(&stamp, *index), change);
+        }
+        self.last = Some(stamp);
+        size.0 = size.0.saturating_add(grows);
+        if let Some(before) = before {
+            let exact = self.to_bytes().len();
+            if exact > MAX_DOCUMENT_BYTES {
+                *self = Self { last: self.last, ..before };
+                return false;
+            }
+            size.0 = exact;
+        }
+        true
+    }
+
+    fn change(&mut self, dot: Dot, change: &Change) {
+        match change {
+            Change::Create(fields) => {
+                if self.existence == Existence::Deleted {
+                    self.fields.clear();
+                    self.marks.clear();
+                }
+                self.existence = Existence::Alive;
+                self.merge(fields);
+            }
+            Change::Set(path, Value::Object(fields)) if path.is_root() => self.merge(fields),
+            Change::Set(path, value) => self.set(path, value),
+            Change::Replace(path, value) => self.replace(path, value),
+            Change::Unset(path) => {
+                if fields::remove(&mut self.fields, path) {
+                    self.drop_marks(path);
+                }
+            }
+            Change::Increment(path, by) => self.increment(path, by),
+            Change::Add(path, value) => self.add(path, value, dot),
+            Change::Remove(path, value, observed) => self.remove(path, value, observed),
+            Change::Keep(path, value, seen) => self.keep(path, value, seen, dot),
+            Change::Delete => self.existence = Existence::Deleted,
+            Change::Undelete => {
+                if self.existence == Existence::Deleted {
+                    self.existence = Existence::Alive;
+                }
+            }
+        }
+    }
+
+    fn merge(&mut self, fields: &Map<String, Value>) {
+        fields.iter().for_each(|(name, value)| self.set(&Path::new([name.as_str()]), value));
+    }
+
+    /// A map is merged into a map; everything else takes the place of what was there.
+    fn set(&mut self, path: &Path, value: &Value) {
+        if let (Value::Object(fields), Some(Value::Object(_))) = (value, path.get(&self.fields)) {
+            return fields.iter().for_each(|(name, value)| self.set(&path.child(name), value));
+        }
+        self.replace(path, value);
+    }
+
+    fn replace(&mut self, path: &Path, value: &Value) {
+        self.drop_marks(path);
+        match value {
+            Value::Object(fields) if path.is_root() => self.fields = fields.clone(),
+            value => fields::put(&mut self.fields, path, value.clone()),
+        }
+    }
+
+    /// Whatever is not a number stays as it is: a sum with it has no meaning.
+    fn increment(&mut self, path: &Path, by: &Number) {
+        let sum = match path.get(&self.fields) {
+            None | Some(Value::Null) if fields::has_room(&self.fields, path) => Some(by.clone()),
+            Some(Value::Number(number)) => fields::sum(number, by),
+            Some(_) | None => None,
+        };
+        if let Some(sum) = sum {
+            self.drop_marks(path);
+            fields::put(&mut self.fields, path, Value::Number(sum));
+        }
+    }
+
+    fn add(&mut self, path: &Path, value: &Value, dot: Dot) {
+        let mut set = self.take_set(path);
+        set.add(value, dot);
+        self.show(path, Mark::Set(set));
+    }
+
+    fn remove(&mut self, path: &Path, value: &Value, observed: &Observed) {
+        // What is not a set has no elements to remove.
+        if !matches!(path.get(&self.fields), Some(Value::Array(_))) {
+            return;
+        }
+        let mut set = self.take_set(path);
+        set.remove(value, observed);
+        self.show(path, Mark::Set(set));
+    }
+
+    fn keep(&mut self, path: &Path, value: &Value, seen: &[Dot], dot: Dot) {
+        let mut values = match self.marks.remove(path) {
+            Some(Mark::Values(values)) => values,
+            Some(Mark::Set(_)) | None => Vec::new(),
+        };
+        values.retain(|(dot, _)| !seen.contains(dot));
+        values.push((dot, value.clone()));
+        self.show(path, Mark::Values(values));
+    }
+
+    /// The set at a path; an array that was set as a whole becomes one, anything else makes way for an empty one.
+    fn take_set(&mut self, path: &Path) -> marks::Set {
+        match self.marks.remove(path) {
+            Some(Mark::Set(set)) => set,
+            Some(Mark::Values(_)) | None => match path.get(&self.fields) {
+                Some(Value::Array(items)) => marks::Set::plain(items),
+                Some(_) | None => marks::Set::default(),
+            },
+        }
+    }
+
+    fn show(&mut self, path: &Path, mark: Mark) {
+        self.drop_marks(path);
+        fields::put(&mut self.fields, path, mark.shown());
+        self.marks.insert(path.clone(), mark);
+    }
+
+    /// What a value at `path` takes the place of: marks there, within, and of whatever it lies within.
+    fn drop_marks(&mut self, path: &Path) {
+        if !self.marks.is_empty() {
+            self.marks.retain(|marked, _| !path.contains(marked) && !marked.contains(path));
+        }
+    }
+
+    /// Whether it exists.
+    pub fn is_alive(&self) -> bool {
+        self.existence == Existence::Alive
+    }
+
+    /// The values that stand side by side, by path; each with the operation that set it.
+    pub fn conflicts(&self) -> impl Iterator<Item = (&Path, &[(Dot, Value)])> {
+        self.marks.iter().filter_map(|(path, mark)| match mark {
+            Mark::Values(values) if values.len() > 1 => Some((path, values.as_slice())),
+            Mark::Values(_) | Mark::Set(_) => None,
+        })
+    }
+
+    /// The operations that set what is at a path kept side by side: what a new value there replaces.
+    pub fn seen(&self, path: &Path) -> Vec<Dot> {
+        match self.marks.get(path) {
+            Some(Mark::Values(values)) => values.iter().map(|(dot, _)| *dot).collect(),
+            Some(Mark::Set(_)) | None => Vec::new(),
+        }
+    }
+
+    /// What a removal of an element has to name.
+    pub fn observed(&self, path: &Path, value: &Value) -> Observed {
+        match (self.marks.get(path), path.get(&self.fields)) {
+            (Some(Mark::Set(set)), _) => set.observed(value),
+            (_, Some(Value::Array(items))) => Observed { dots: Vec::new(), plain: items.contains(value) },
+            (_, _) => Observed::default(),
+        }
+    }
+
+    /// The stored form: canonical, and the same on every peer.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let existence = match self.existence {
+            Existence::Unborn => 0,
+            Existence::Alive => 1,
+            Existence::Deleted => 2,
+        };
+        let last = self.last.map(|last| (last.time.as_u64(), serde_bytes::ByteArray::new(last.log), last.counter));
+        let marks: Vec<_> = self.marks.iter().collect();
+        serde_ipld_dagcbor::to_vec(&(existence, last, &self.fields, marks)).expect("JSON values have a dag-cbor form")
+    }
+
+    /// From the stored form.
+    ///
+    /// # Errors
+    ///
+    /// [`Damaged`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Damaged> {
+        let Stored(existence, last, fields, marks) = serde_ipld_dagcbor::from_slice(bytes).map_err(|_| Damaged)?;
+        let existence = match existence {
+            0 => Existence::Unborn,
+            1 => Existence::Alive,
+            2 => Existence::Deleted,
+            _ => return Err(Damaged),
+        };
+        let last = last.map(|(time, log, counter)| Stamp {
+            time: spool_proto::clock::Time::from_u64(time),
+            log: log.into_array(),
+            counter,
+        });
+        Ok(Self { existence, last, fields, marks: marks.into_iter().collect() })
+    }
+}
+
+/// An upper bound of a document's stored size, so that it is encoded only when it may have become too large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size(usize);
+
+impl Size {
+    /// Of a document that was stored with this many bytes.
+    pub fn stored(bytes: usize) -> Self {
+        Self(bytes)
+    }
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self(Document::default().to_bytes().len() + 64)
+    }
+}
+
+/// More than a change can add to a document's stored size.
+fn bound(change: &Change) -> usize {
+    /// A dot, and the heads of the arrays around it.
+    const DOT: usize = 64;
+    let path = |path: &Path| path.names().iter().map(|name| name.len() + 9).sum::<usize>() + 18;
+    // Marks repeat the value that shows and the path; sets and numbers may change their form.
+    2 * match change {
+        Change::Create(fields) => fields.iter().map(|(name, value)| name.len() + 9 + value_bound(value)).sum(),
+        Change::Set(at, value) | Change::Replace(at, value) | Change::Add(at, value) => {
+            path(at) + value_bound(value) + DOT
+        }
+        Change::Keep(at, value, _) | Change::Remove(at, value, _) => path(at) + value_bound(value) + DOT,
+        Change::Increment(at, _) => path(at) + 9,
+        Change::Unset(_) | Change::Delete | Change::Undelete => 0,
+    }
+}
+
+fn value_bound(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) => 1,
+        Value::Number(_) => 9,
+        Value::String(text) => text.len() + 9,
+        Value::Array(items) => 9 + items.iter().map(value_bound).sum::<usize>(),
+        Value::Object(fields) => {
+            9 + fields.iter().map(|(name, value)| name.len() + 9 + value_bound(value)).sum::<usize>()
+        }
+    }
+}

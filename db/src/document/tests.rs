@@ -1,0 +1,141 @@
+use serde_json::json;
+use spool_proto::clock::Time;
+
+use super::*;
+
+fn stamp(time: u64) -> Stamp {
+    Stamp { time: Time::from_u64(time), log: [1; 32], counter: time }
+}
+
+fn path(text: &str) -> Path {
+    Path::parse(text).unwrap()
+}
+
+fn map(value: Value) -> Map<String, Value> {
+    let Value::Object(map) = value else { panic!("{value} is no map") };
+    map
+}
+
+fn set(at: &str, value: Value) -> Change {
+    Change::Set(path(at), value)
+}
+
+/// What these changes, each of an event of its own, come to.
+fn document(changes: &[Change]) -> Document {
+    let mut document = Document::default();
+    let mut size = Size::default();
+    for (index, change) in changes.iter().enumerate() {
+        assert!(document.apply(stamp(index as u64 + 1), [(0, change)], &mut size));
+        let bytes = document.to_bytes();
+        assert!(bytes.len() <= size.0, "{change:?} is larger than its bound");
+        assert_eq!(Document::from_bytes(&bytes).unwrap(), document);
+    }
+    document
+}
+
+fn fields(changes: &[Change]) -> Value {
+    Value::Object(document(changes).fields)
+}
+
+fn create(value: Value) -> Change {
+    Change::Create(map(value))
+}
+
+#[test]
+fn maps_merge_and_scalars_shadow() {
+    let base = create(json!({"a": {"b": 1, "c": {"d": 2}}, "e": 3}));
+    assert_eq!(fields(&[base.clone(), set("a", json!({"c": {"x": 1}}))])["a"], json!({"b": 1, "c": {"d": 2, "x": 1}}));
+    assert_eq!(fields(&[base.clone(), set("a", json!(5))])["a"], json!(5));
+    assert_eq!(fields(&[base.clone(), set("e.f.g", json!(5))])["e"], json!({"f": {"g": 5}}));
+    assert_eq!(fields(&[base.clone(), set("", json!({"e": 4}))])["e"], 4);
+    assert_eq!(fields(&[base.clone(), Change::Replace(path("a"), json!({"x": 1}))])["a"], json!({"x": 1}));
+    assert_eq!(fields(&[base.clone(), Change::Replace(path(""), json!({"x": 1}))]), json!({"x": 1}));
+    assert_eq!(fields(&[base, Change::Unset(path("a.c"))])["a"], json!({"b": 1}));
+}
+
+#[test]
+fn arrays_are_values() {
+    let base = create(json!({"a": [1, 2]}));
+    assert_eq!(fields(&[base.clone(), set("a", json!([3]))])["a"], json!([3]));
+    assert_eq!(fields(&[base.clone(), set("a.0", json!(3))])["a"], json!({"0": 3}));
+    assert_eq!(fields(&[base, Change::Unset(path("a.0"))])["a"], json!([1, 2]));
+}
+
+#[test]
+fn existence_is_a_register_of_its_own() {
+    let base = create(json!({"a": 1}));
+    let written = document(&[base.clone(), Change::Delete, set("b", json!(2))]);
+    assert_eq!(written.existence, Existence::Deleted, "a field write resurrects nothing");
+    let undeleted = document(&[base.clone(), Change::Delete, set("b", json!(2)), Change::Undelete]);
+    assert!(undeleted.is_alive());
+    assert_eq!(Value::Object(undeleted.fields), json!({"a": 1, "b": 2}));
+    let created = document(&[base, Change::Delete, set("b", json!(2)), create(json!({"c": 3}))]);
+    assert_eq!(Value::Object(created.fields), json!({"c": 3}), "a create after a delete hides older fields");
+    assert_eq!(document(&[set("a", json!(1))]).existence, Existence::Unborn);
+    assert_eq!(document(&[set("a", json!(1)), Change::Undelete]).existence, Existence::Unborn);
+    assert_eq!(fields(&[set("a", json!(1)), create(json!({"b": 2}))]), json!({"a": 1, "b": 2}));
+}
+
+#[test]
+fn increments_add_to_numbers_only() {
+    let by = |at: &str, by: Value| Change::Increment(path(at), serde_json::from_value(by).unwrap());
+    assert_eq!(fields(&[by("n", json!(2)), by("n", json!(-5))])["n"], -3);
+    assert_eq!(fields(&[set("n", json!(1)), by("n", json!(0.5))])["n"], 1.5);
+    assert_eq!(fields(&[set("n", json!(null)), by("n", json!(1))])["n"], 1);
+    assert_eq!(fields(&[set("n", json!("text")), by("n", json!(1))])["n"], "text");
+    assert_eq!(fields(&[set("n", json!(3)), by("n.deeper", json!(1))])["n"], 3);
+    assert_eq!(fields(&[by("a.b", json!(1))])["a"]["b"], 1);
+    assert_eq!(fields(&[set("n", json!(u64::MAX)), by("n", json!(1))])["n"], json!(18_446_744_073_709_551_616.0));
+    assert_eq!(fields(&[set("n", json!(1.7e308)), by("n", json!(1.7e308))])["n"], json!(1.7e308), "no infinity");
+}
+
+#[test]
+fn sets_keep_what_a_removal_had_not_seen() {
+    let add = |value: &str| Change::Add(path("tags"), value.into());
+    let remove = |document: &Document, value: &str| {
+        Change::Remove(path("tags"), value.into(), document.observed(&path("tags"), &value.into()))
+    };
+    let seen = document(&[create(json!({"tags": ["plain"]})), add("one")]);
+    assert_eq!(seen.fields["tags"], json!(["one", "plain"]));
+    let changes = |last: Change| vec![create(json!({"tags": ["plain"]})), add("one"), add("one"), last];
+    assert_eq!(
+        fields(&changes(remove(&seen, "one")))["tags"],
+        json!(["one", "plain"]),
+        "the second addition was not seen"
+    );
+    let all = document(&changes(add("two")));
+    assert_eq!(
+        fields(&[changes(add("two")), vec![remove(&all, "one"), remove(&all, "plain")]].concat())["tags"],
+        json!(["two"])
+    );
+    assert_eq!(fields(&[add("a"), set("tags", json!("text")), add("b")])["tags"], json!(["b"]));
+    assert_eq!(fields(&[set("tags", json!("text")), remove(&seen, "one")])["tags"], "text");
+}
+
+#[test]
+fn values_that_had_not_seen_each_other_stand_side_by_side() {
+    let keep = |value: &str, seen: &Document| Change::Keep(path("title"), value.into(), seen.seen(&path("title")));
+    let base = document(&[create(json!({"title": "old"}))]);
+    let both = [create(json!({"title": "old"})), keep("one", &base), keep("two", &base)];
+    let conflicted = document(&both);
+    assert_eq!(conflicted.fields["title"], "two", "the last one shows");
+    let conflicts: Vec<_> = conflicted.conflicts().map(|(path, values)| (path.to_string(), values.len())).collect();
+    assert_eq!(conflicts, [("title".to_owned(), 2)]);
+    let resolved = document(&[both.to_vec(), vec![keep("three", &conflicted)]].concat());
+    assert_eq!((resolved.conflicts().count(), &resolved.fields["title"]), (0, &json!("three")));
+    let overwritten = document(&[both.to_vec(), vec![set("title", json!("four"))]].concat());
+    assert_eq!((overwritten.conflicts().count(), &overwritten.fields["title"]), (0, &json!("four")));
+}
+
+#[test]
+fn what_would_make_a_document_too_large_has_no_effect() {
+    let mut document = Document::default();
+    let mut size = Size::default();
+    let text = |bytes: usize| set("text", "x".repeat(bytes).into());
+    assert!(document.apply(stamp(1), [(0, &text(MAX_DOCUMENT_BYTES - 1_000))], &mut size));
+    let more = set("more", "y".repeat(2_000).into());
+    assert!(!document.apply(stamp(2), [(0, &set("small", json!(1))), (1, &more)], &mut size));
+    assert_eq!((document.fields.len(), document.last), (1, Some(stamp(2))), "none of the event's changes");
+    assert!(document.apply(stamp(3), [(0, &text(10)), (1, &more)], &mut size));
+    assert_eq!(document.fields.len(), 2);
+}
