@@ -1,13 +1,17 @@
 //! Events of a thread folded into state: collections of JSON documents, the same on every peer that has the same events.
 
 pub mod document;
+pub mod documents;
 pub mod limits;
 pub mod operation;
 pub mod path;
+pub mod projector;
 pub mod query;
+pub mod source;
 pub mod stamp;
 
 pub use document::Document;
 pub use operation::{Change, Operation, Target, Transaction};
 pub use path::Path;
+pub use projector::Projector;
 pub use stamp::Stamp;

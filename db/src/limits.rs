@@ -15,7 +15,7 @@ pub const MAX_NAME_BYTES: usize = 64;
 /// Observed additions that one removal or replacement may name.
 pub const MAX_OBSERVED: usize = 4_096;
 /// Events of a document between two checkpoints of its state: a late event folds so many again, and a checkpoint costs as much as the document.
-pub const CHECKPOINT_EVENTS: u64 = 64;
+pub const CHECKPOINT_EVENTS: u16 = 64;
 /// Events that are folded into one batch. Large enough to share the cost of a commit, small enough that readers see progress.
 pub const BATCH_EVENTS: usize = 2_048;
 /// Bytes of the events in one batch.
@@ -26,3 +26,9 @@ pub const READ_EVENTS: usize = 512;
 pub const READ_BYTES: usize = 1024 * 1024;
 /// Opened events that are kept for folding documents again: a transaction often touches many documents that are folded one after another.
 pub const CACHED_EVENTS: usize = 128;
+/// Derived keys of logs that are kept, about 400 bytes each; beyond, they are derived anew.
+pub const CACHED_KEYS: usize = 1_024;
+/// Events without a body that are looked for at once, when blocks have arrived.
+pub const RETRIED_EVENTS: usize = 512;
+/// Keys of a view that are deleted at once when it is folded anew.
+pub const REBUILD_KEYS: usize = 10_000;

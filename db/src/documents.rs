@@ -1,0 +1,152 @@
+//! The view of documents: transactions folded into collections.
+//!
+//! Each document has its state and the list of the events that have changed it, some of them with the state that they left. An event that comes
+//! in order is applied to the state. One that comes late, or that ceases to count, is put into the list or taken out of it, and the document is folded again from the last
+//! kept state before it. So the cost is that of the documents that are touched, from that point on.
+
+use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
+
+use spool_store::view::{Batch, Reader};
+
+use crate::{
+    Document, Stamp,
+    operation::{Decoded, Operation, Target, Transaction},
+    projector::{Added, Error, Input, Reducer},
+};
+
+pub mod changes;
+mod fold;
+pub(crate) mod keys;
+mod stored;
+
+pub use changes::{Change, Kind};
+pub use stored::Entry;
+
+/// Number of the view.
+pub const VIEW: u8 = 1;
+/// What this program understands of transactions.
+const VERSION: u64 = 1;
+
+/// Folds transactions into documents.
+#[derive(Default)]
+pub struct Documents {
+    /// Changes of the last batch.
+    changes: Vec<Change>,
+    committed: Vec<Change>,
+    feed: changes::Feed,
+}
+
+/// What happens to one document in a batch.
+#[derive(Default)]
+struct Touched {
+    added: BTreeMap<Stamp, Arc<Transaction>>,
+    removed: Vec<Stamp>,
+}
+
+impl Documents {
+    /// What the batches since the last call have changed, oldest first.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.committed)
+    }
+}
+
+impl Reducer for Documents {
+    fn number(&self) -> u8 {
+        VIEW
+    }
+
+    fn version(&self) -> u64 {
+        VERSION
+    }
+
+    fn reduce(&mut self, input: Input<'_>, batch: &mut Batch) -> Result<(), Error> {
+        let mut touched: BTreeMap<Target, Touched> = BTreeMap::new();
+        for Added { stamp, body } in &input.removed {
+            let (transaction, unknown) = read(body);
+            if unknown {
+                batch.delete(keys::unknown(stamp));
+            }
+            for target in transaction.iter().flat_map(targets) {
+                touched.entry(target.clone()).or_default().removed.push(*stamp);
+            }
+        }
+        for Added { stamp, body } in &input.added {
+            let (transaction, unknown) = read(body);
+            if unknown {
+                batch.put(keys::unknown(stamp), bytes::Bytes::new());
+            }
+            let Some(transaction) = transaction else { continue };
+            let transaction = Arc::new(transaction);
+            for target in targets(&transaction) {
+                touched.entry(target.clone()).or_default().added.insert(*stamp, transaction.clone());
+            }
+        }
+        let mut folder = fold::Folder::new(input.reader, input.source);
+        for (target, touched) in touched {
+            let Some(mut folded) = folder.fold(&target, touched, batch)? else { continue };
+            self.changes.extend(self.feed.note(&target, &mut folded, input.reader, batch)?);
+            stored::write(&target, &folded, batch);
+        }
+        Ok(())
+    }
+
+    fn committed(&mut self) {
+        self.committed.append(&mut self.changes);
+    }
+
+    fn aborted(&mut self) {
+        self.changes.clear();
+        self.feed = changes::Feed::default();
+    }
+}
+
+/// The transaction in an event's body, and whether a newer program would see more in it. What is malformed has no effect, on any peer.
+fn read(body: &[u8]) -> (Option<Transaction>, bool) {
+    match Transaction::decode(body) {
+        Ok(Decoded::Transaction(transaction)) => {
+            let unknown = transaction.has_unknown();
+            (Some(transaction), unknown)
+        }
+        Ok(Decoded::Newer(_)) => (None, true),
+        Ok(Decoded::Other) | Err(_) => (None, false),
+    }
+}
+
+fn targets(transaction: &Transaction) -> impl Iterator<Item = &Target> {
+    transaction.operations.iter().filter_map(|operation| match operation {
+        Operation::Change(target, _) => Some(target),
+        Operation::Unknown(_) => None,
+    })
+}
+
+/// A document as it is stored; `None` if nothing was ever written to it.
+///
+/// # Errors
+///
+/// [`Error`].
+pub fn document(reader: &Reader<'_>, target: &Target) -> Result<Option<Document>, Error> {
+    Ok(stored::read(reader, target)?.map(|entry| entry.document))
+}
+
+/// A hash over all documents, existing or not, and their whole state. Equal on all peers that have folded the same events.
+///
+/// # Errors
+///
+/// [`Error`].
+pub fn hash(reader: &Reader<'_>) -> Result<[u8; 32], Error> {
+    use sha2::Digest as _;
+    let mut hash = sha2::Sha256::new_with_prefix(b"spool/1 documents");
+    let mut damaged = false;
+    reader.scan_prefix(keys::DOCUMENTS, &mut |key, value| {
+        let Some(state) = stored::state(value) else {
+            damaged = true;
+            return ControlFlow::Break(());
+        };
+        hash.update((key.len() as u64).to_be_bytes());
+        hash.update(key);
+        hash.update((state.len() as u64).to_be_bytes());
+        hash.update(state);
+        ControlFlow::Continue(())
+    })?;
+    if damaged { Err(Error::Damaged("a document")) } else { Ok(hash.finalize().into()) }
+}

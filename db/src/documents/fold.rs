@@ -1,0 +1,169 @@
+//! One document, folded on from its state, or again from a state that was kept.
+
+use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
+
+use spool_store::view::{Batch, Reader, after_prefix};
+
+use super::{
+    Touched, keys, read,
+    stored::{self, Entry},
+};
+use crate::{
+    Document, Stamp,
+    document::Size,
+    limits::{CACHED_EVENTS, CHECKPOINT_EVENTS},
+    operation::{Operation, Target, Transaction},
+    projector::Error,
+    source::{Body, Event, Page, Source},
+};
+
+/// A document before and after a batch.
+pub(super) struct Folded {
+    pub(super) before: Option<Entry>,
+    /// None if no event has changed it.
+    pub(super) after: Option<Entry>,
+    /// The stored form of the document after.
+    pub(super) state: Vec<u8>,
+}
+
+pub(super) struct Folder<'a> {
+    reader: &'a Reader<'a>,
+    source: &'a dyn Source,
+    /// Events that were read again: one transaction often changes many documents.
+    events: BTreeMap<Stamp, Arc<Transaction>>,
+}
+
+/// The list of a document's events, as the batch leaves it.
+type History = BTreeMap<Stamp, Option<Arc<Transaction>>>;
+
+impl<'a> Folder<'a> {
+    pub(super) fn new(reader: &'a Reader<'a>, source: &'a dyn Source) -> Self {
+        Self { reader, source, events: BTreeMap::new() }
+    }
+
+    /// Returns nothing if nothing changes.
+    pub(super) fn fold(
+        &mut self,
+        target: &Target,
+        touched: Touched,
+        batch: &mut Batch,
+    ) -> Result<Option<Folded>, Error> {
+        let before = stored::read(self.reader, target)?;
+        let last = before.as_ref().and_then(|entry| entry.document.last);
+        let in_order = touched.removed.is_empty() && touched.added.first_key_value().map(|(stamp, _)| *stamp) > last;
+        let after = if in_order {
+            let entry = before.clone().unwrap_or_else(Entry::empty);
+            let events = touched.added.into_iter().map(|(stamp, transaction)| (stamp, Some(transaction))).collect();
+            Some(self.apply(target, entry, events, batch)?)
+        } else {
+            match self.again(target, touched, batch)? {
+                None => return Ok(None),
+                Some((_, events)) if events.is_empty() && last.is_none() => return Ok(None),
+                Some((None, events)) if events.is_empty() => None,
+                Some((kept, events)) => {
+                    let entry = kept.unwrap_or_else(Entry::empty);
+                    Some(self.apply(target, entry, events, batch)?)
+                }
+            }
+        };
+        let state = after.as_ref().map(|entry| entry.document.to_bytes()).unwrap_or_default();
+        let after = after.map(|after| Entry {
+            bytes: state.len(),
+            position: before.as_ref().map_or(0, |before| before.position),
+            ..after
+        });
+        Ok(Some(Folded { before, after, state }))
+    }
+
+    /// Applies events to a document that has none after them.
+    fn apply(&mut self, target: &Target, mut entry: Entry, events: History, batch: &mut Batch) -> Result<Entry, Error> {
+        let mut size = if entry.bytes == 0 { Size::default() } else { Size::stored(entry.bytes) };
+        for (stamp, transaction) in events {
+            let transaction = match transaction {
+                Some(transaction) => transaction,
+                None => self.event(&stamp)?,
+            };
+            let changes = (0..).zip(&transaction.operations).filter_map(|(index, operation)| match operation {
+                Operation::Change(changed, change) if changed == target => Some((index, change)),
+                Operation::Change(..) | Operation::Unknown(_) => None,
+            });
+            entry.document.apply(stamp, changes, &mut size);
+            entry.since += 1;
+            let mut kept = Vec::new();
+            if entry.since >= CHECKPOINT_EVENTS {
+                kept = entry.document.to_bytes();
+                entry.since = 0;
+            }
+            batch.put(keys::event(target, &stamp), kept);
+        }
+        Ok(entry)
+    }
+
+    /// The last kept state before the first event that comes or goes, and all events after it.
+    fn again(
+        &mut self,
+        target: &Target,
+        touched: Touched,
+        batch: &mut Batch,
+    ) -> Result<Option<(Option<Entry>, History)>, Error> {
+        let Some(first) = touched.added.keys().chain(&touched.removed).min() else { return Ok(None) };
+        let prefix = keys::history(target);
+        let mut kept = None;
+        self.reader.scan_back(&prefix, &keys::event(target, first), &mut |key, value| {
+            if value.is_empty() {
+                return ControlFlow::Continue(());
+            }
+            kept = keys::stamp(key).map(|stamp| (stamp, Document::from_bytes(value), value.len()));
+            ControlFlow::Break(())
+        })?;
+        let mut from = prefix.clone();
+        let entry = match kept {
+            None => None,
+            Some((stamp, document, bytes)) => {
+                from = [&keys::event(target, &stamp)[..], &[0]].concat();
+                let document = document.map_err(|_| Error::Damaged("a kept document"))?;
+                Some(Entry { document, bytes, since: 0, position: 0 })
+            }
+        };
+        let mut events = History::new();
+        self.reader.scan(&from, &after_prefix(&prefix), &mut |key, _| {
+            events.extend(keys::stamp(key).map(|stamp| (stamp, None)));
+            ControlFlow::Continue(())
+        })?;
+        for stamp in &touched.removed {
+            if events.remove(stamp).is_some() {
+                batch.delete(keys::event(target, stamp));
+            }
+        }
+        events.extend(touched.added.into_iter().map(|(stamp, transaction)| (stamp, Some(transaction))));
+        Ok(Some((entry, events)))
+    }
+
+    /// A transaction that was folded before.
+    fn event(&mut self, stamp: &Stamp) -> Result<Arc<Transaction>, Error> {
+        if let Some(event) = self.events.get(stamp) {
+            return Ok(event.clone());
+        }
+        let lost = Error::Damaged("an event in the history of a document");
+        let Some(log) = stamp.log_id() else { return Err(lost) };
+        let page = Page { count: 1, bytes: 0 };
+        let record = self.source.records(&log, stamp.counter - 1, stamp.counter, page)?.pop();
+        let Some(Event::Open { body: Body::Here(body), .. }) = record.map(|record| record.event) else {
+            return Err(lost);
+        };
+        let (Some(transaction), _) = read(&body) else { return Err(lost) };
+        let transaction = Arc::new(transaction);
+        if self.events.len() >= CACHED_EVENTS {
+            self.events.pop_first();
+        }
+        self.events.insert(*stamp, transaction.clone());
+        Ok(transaction)
+    }
+}
+
+impl Entry {
+    /// Of a document that nothing was written to.
+    fn empty() -> Self {
+        Self { document: Document::default(), bytes: 0, since: 0, position: 0 }
+    }
+}

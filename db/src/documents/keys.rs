@@ -1,0 +1,58 @@
+//! What the view of documents keeps. Names and ids have no control characters, so a zero ends them.
+//!
+//! | key | value |
+//! |---|---|
+//! | 1 ‖ collection ‖ 0 ‖ id ‖ 0 | events since the last kept state (2 bytes) ‖ position in the feed (8 bytes) ‖ the document |
+//! | 2 ‖ collection ‖ 0 ‖ id ‖ 0 ‖ stamp | nothing, or the document as this event left it |
+//! | 3 ‖ position | kind ‖ collection ‖ 0 ‖ id; the last change of that document |
+//! | 4 ‖ stamp | nothing; the event has parts that a newer program knows |
+//! | 5 | the last position of the feed |
+//! | 6 ‖ ... | indexes, see [`crate::index`] |
+
+use crate::{Stamp, operation::Target};
+
+pub(crate) const DOCUMENTS: &[u8] = &[1];
+pub(crate) const FEED: &[u8] = &[3];
+pub(crate) const LAST_POSITION: &[u8] = &[5];
+
+fn at(space: u8, target: &Target) -> Vec<u8> {
+    [&[space], target.collection.as_bytes(), &[0], target.id.as_bytes(), &[0]].concat()
+}
+
+pub(crate) fn document(target: &Target) -> Vec<u8> {
+    at(1, target)
+}
+
+/// What the documents of a collection begin with.
+pub(crate) fn collection(name: &str) -> Vec<u8> {
+    [&[1], name.as_bytes(), &[0]].concat()
+}
+
+/// The collection and id in the key of a document.
+pub(crate) fn target(key: &[u8]) -> Option<Target> {
+    let mut parts = key.get(1..)?.split(|byte| *byte == 0);
+    let mut text = || std::str::from_utf8(parts.next()?).ok();
+    Some(Target { collection: text()?.to_owned(), id: text()?.to_owned() })
+}
+
+/// What the history of a document begins with.
+pub(crate) fn history(target: &Target) -> Vec<u8> {
+    at(2, target)
+}
+
+pub(crate) fn event(target: &Target, stamp: &Stamp) -> Vec<u8> {
+    [&history(target)[..], &stamp.to_bytes()].concat()
+}
+
+/// The stamp at the end of a key.
+pub(crate) fn stamp(key: &[u8]) -> Option<Stamp> {
+    key.last_chunk().map(Stamp::from_bytes)
+}
+
+pub(crate) fn position(position: u64) -> Vec<u8> {
+    [FEED, &position.to_be_bytes()].concat()
+}
+
+pub(crate) fn unknown(stamp: &Stamp) -> Vec<u8> {
+    [&[4][..], &stamp.to_bytes()].concat()
+}

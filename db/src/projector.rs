@@ -1,0 +1,467 @@
+//! Reads the logs of a thread by cursor and hands their events to a reducer, in batches that move view and cursor together.
+//!
+//! Whether an event counts depends on the set of records only, never on the order in which they came:
+//!
+//! - records at or after a fork do not count, and neither do events that do not open;
+//! - the time of an event is above that of the event before it in its log, and above that of every record that it cites and that counts.
+//!   An event that turns out to cite something later than itself is taken back when that arrives, and counts again if that ceases to count;
+//! - an event far ahead of the local clock is held back, and with it the rest of its log, until its time has come.
+//!
+//! An event whose body has not arrived is passed over and folded in when it has.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use spool_proto::{LogId, clock::Time};
+use spool_store::{
+    View,
+    view::{Batch, Reader},
+};
+
+use crate::{
+    Stamp,
+    limits::{BATCH_BYTES, BATCH_EVENTS, READ_BYTES, READ_EVENTS, REBUILD_KEYS, RETRIED_EVENTS},
+    source::{self, Body, Event, Page, Record, Source},
+};
+
+mod cursor;
+mod judge;
+mod keys;
+
+use cursor::Cursor;
+
+/// Folds events into a view. Pure: the same events give the same view, in whatever order and batches they come.
+pub trait Reducer: Send {
+    /// Number of its view; no two reducers of a program share one.
+    fn number(&self) -> u8;
+
+    /// To be increased when the program learns to understand more events, or folds them otherwise.
+    fn version(&self) -> u64;
+
+    /// Folds a batch of events in, and takes others back. Keys of the view are the reducer's own, but for those that begin with a zero.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; nothing was folded then.
+    fn reduce(&mut self, input: Input<'_>, batch: &mut Batch) -> Result<(), Error>;
+
+    /// The batch is written.
+    fn committed(&mut self);
+
+    /// The batch was not written: what memory has of it is void.
+    fn aborted(&mut self);
+}
+
+/// What a reducer is given.
+pub struct Input<'a> {
+    /// The view as it is before the batch.
+    pub reader: &'a Reader<'a>,
+    /// To read older events again.
+    pub source: &'a dyn Source,
+    /// New events, in their total order.
+    pub added: Vec<Added>,
+    /// Events that do not count any more, in their total order. Some may never have been folded in.
+    pub removed: Vec<Added>,
+}
+
+/// An event with a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Added {
+    /// Where it stands.
+    pub stamp: Stamp,
+    /// What it says.
+    pub body: Bytes,
+}
+
+/// Why events cannot be folded.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// They cannot be read.
+    #[error(transparent)]
+    Source(#[from] source::Error),
+    /// The view cannot be read or written.
+    #[error("the view of the thread")]
+    Store(#[from] spool_store::Error),
+    /// The view is not what this program has written.
+    #[error("the view is damaged ({0}); rebuild it with `spool db rebuild`")]
+    Damaged(&'static str),
+    /// A newer program has written it.
+    #[error("the view is of version {found}, newer than this program's {known}: use a newer spool, or rebuild it")]
+    Newer {
+        /// Its version.
+        found: u64,
+        /// Ours.
+        known: u64,
+    },
+}
+
+/// How far a view is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// There is more to do at once.
+    pub more: bool,
+    /// Events that were folded in or taken back.
+    pub events: usize,
+    /// What is not folded in, and why.
+    pub held: Vec<Held>,
+}
+
+/// Records of a log that are not folded in yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The log.
+    pub log: LogId,
+    /// The first of them.
+    pub counter: u64,
+    /// What they wait for.
+    pub why: Why,
+}
+
+/// What an event waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Its time is too far ahead of the clock here; all later events of the log wait with it.
+    Ahead(Time),
+    /// The key that opens it; all later events of the log wait with it.
+    Key,
+    /// Its body has not arrived.
+    Body,
+}
+
+/// Keeps one view up to date. There is only one of each view.
+pub struct Projector<R> {
+    view: View,
+    source: Arc<dyn Source>,
+    reducer: R,
+    cursors: BTreeMap<LogId, Cursor>,
+    /// Logs whose coming records are cited by events that were folded in.
+    awaited: BTreeSet<[u8; 32]>,
+    /// Events without their bodies.
+    missing: usize,
+}
+
+impl<R: Reducer> Projector<R> {
+    /// Takes a view up where it was left. One that an older program has folded without understanding everything is folded anew.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub fn open(view: View, source: Arc<dyn Source>, reducer: R) -> Result<Self, Error> {
+        let mut projector =
+            Self { view, source, reducer, cursors: BTreeMap::new(), awaited: BTreeSet::new(), missing: 0 };
+        projector.load()?;
+        Ok(projector)
+    }
+
+    fn load(&mut self) -> Result<(), Error> {
+        let known = self.reducer.version();
+        let found = self.view.reader().get(keys::VERSION)?;
+        match found.map(|found| keys::number(&found)).transpose()? {
+            None => {
+                let mut batch = Batch::default();
+                batch.put(keys::VERSION, known.to_be_bytes().to_vec());
+                self.view.write(batch)?;
+            }
+            Some(found) if found > known => return Err(Error::Newer { found, known }),
+            Some(found) if found < known => return self.rebuild(),
+            Some(_) => {}
+        }
+        let reader = self.view.reader();
+        self.cursors = cursor::load(&reader)?;
+        self.awaited = judge::awaited(&reader)?;
+        self.missing = 0;
+        reader.scan_prefix(keys::MISSING, &mut |_, _| {
+            self.missing += 1;
+            ControlFlow::Continue(())
+        })?;
+        Ok(())
+    }
+
+    /// Drops the view; it is folded anew from then on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub fn rebuild(&mut self) -> Result<(), Error> {
+        while self.view.clear(REBUILD_KEYS)? {}
+        self.reducer.aborted();
+        (self.cursors, self.awaited, self.missing) = Default::default();
+        self.load()
+    }
+
+    /// Reads with these keys from now on.
+    pub fn set_source(&mut self, source: Arc<dyn Source>) {
+        self.source = source;
+        self.cursors.values_mut().for_each(Cursor::forget);
+    }
+
+    /// The view.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// The reducer.
+    pub fn reducer(&self) -> &R {
+        &self.reducer
+    }
+
+    /// The reducer, to be changed in what it does not fold.
+    pub fn reducer_mut(&mut self) -> &mut R {
+        &mut self.reducer
+    }
+
+    /// Where the events come from.
+    pub fn source(&self) -> &Arc<dyn Source> {
+        &self.source
+    }
+
+    /// How far a log has been folded.
+    pub fn folded(&self, log: &LogId) -> u64 {
+        self.cursors.get(log).map_or(0, |cursor| cursor.counter)
+    }
+
+    /// Folds one batch. `now_millis` is the wall clock, milliseconds since 1970; `blocks_arrived` says that bodies that were missing may be here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; the view is as it was.
+    pub fn step(&mut self, now_millis: u64, blocks_arrived: bool) -> Result<Progress, Error> {
+        let result = self.try_step(now_millis, blocks_arrived);
+        if result.is_err() {
+            self.reducer.aborted();
+            self.load()?;
+        }
+        result
+    }
+
+    fn try_step(&mut self, now_millis: u64, blocks_arrived: bool) -> Result<Progress, Error> {
+        let (view, source) = (self.view.clone(), self.source.clone());
+        let reader = view.reader();
+        let logs = source.logs()?;
+        let ends = logs.iter().copied().collect();
+        let mut step = Step { reader: &reader, source: &*source, ends, fold: Fold::default(), batch: Batch::default() };
+        for (log, until) in &logs {
+            self.take_back(log, *until, &mut step)?;
+        }
+        if blocks_arrived && self.missing > 0 {
+            self.retry_missing(&mut step)?;
+        }
+        let mut held = Vec::new();
+        let more = self.read(&logs, now_millis, &mut held)?;
+        self.fold(now_millis, &mut step)?;
+        let Step { mut fold, mut batch, .. } = step;
+        let events = fold.added.len() + fold.removed.len();
+        for (log, cursor) in self.cursors.iter_mut().filter(|(_, cursor)| cursor.moved) {
+            batch.put(keys::cursor(log), cursor.to_bytes());
+            cursor.moved = false;
+        }
+        if !batch.is_empty() {
+            fold.added.sort_unstable_by_key(|added| added.stamp);
+            fold.removed.sort_unstable_by_key(|removed| removed.stamp);
+            let input = Input { reader: &reader, source: &*source, added: fold.added, removed: fold.removed };
+            self.reducer.reduce(input, &mut batch)?;
+            self.view.write(batch)?;
+            self.reducer.committed();
+        }
+        if !more {
+            self.list_missing(&reader, &mut held)?;
+        }
+        Ok(Progress { more, events, held })
+    }
+
+    /// A log ends earlier than it did: it was forked there. What cited those records is judged anew.
+    fn take_back(&mut self, log: &LogId, until: u64, step: &mut Step<'_>) -> Result<(), Error> {
+        let Some(cursor) = self.cursors.get_mut(log).filter(|cursor| cursor.counter > until) else { return Ok(()) };
+        let (mut after, end) = (until, cursor.counter);
+        cursor.rewind(until);
+        while after < end {
+            let page = Page { count: READ_EVENTS, bytes: READ_BYTES };
+            let records = step.source.records(log, after, end, page)?;
+            let Some(last) = records.last() else { break };
+            after = last.counter;
+            for record in records {
+                let Some(stamp) = record.stamp(log) else { continue };
+                judge::forget(&stamp, &record, step)?;
+                if step.delete_if_there(keys::missing(log, record.counter))? {
+                    self.missing = self.missing.saturating_sub(1);
+                }
+                step.fold.remove(stamp, record);
+            }
+        }
+        for stamp in judge::void_because_of(log, until, step.reader)? {
+            step.batch.delete(keys::void(&stamp));
+            let Some(citing) = stamp.log_id().filter(|log| stamp.counter <= step.end(log)) else { continue };
+            if let Some(record) = read_one(step.source, &citing, stamp.counter)? {
+                self.admit(&citing, record, step)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills the cursors' buffers; returns whether some log has more than fits.
+    fn read(&mut self, logs: &[(LogId, u64)], now_millis: u64, held: &mut Vec<Held>) -> Result<bool, Error> {
+        let behind: Vec<_> = logs.iter().filter(|(log, until)| self.folded(log) < *until).collect();
+        let page = Page {
+            count: (BATCH_EVENTS / behind.len().max(1)).clamp(1, READ_EVENTS),
+            bytes: (READ_BYTES / behind.len().max(1)).max(1),
+        };
+        let mut more = false;
+        for (log, until) in behind {
+            let cursor = self.cursors.entry(*log).or_default();
+            cursor.fill(log, *until, page, &*self.source)?;
+            match cursor.waits(now_millis) {
+                Some(why) => held.push(Held { log: *log, counter: cursor.counter + 1, why }),
+                None => more |= cursor.has_more(*until),
+            }
+        }
+        Ok(more)
+    }
+
+    /// Folds what was read, up to the time that all logs have been read to: what comes later is then rarely inserted before it.
+    fn fold(&mut self, now_millis: u64, step: &mut Step<'_>) -> Result<(), Error> {
+        let limit =
+            self.cursors.values().filter(|cursor| cursor.waits(now_millis).is_none()).filter_map(Cursor::read_to).min();
+        let behind = self.cursors.iter().filter(|(_, cursor)| !cursor.buffer.is_empty());
+        let logs: Vec<_> = behind.map(|(log, _)| *log).collect();
+        for log in logs {
+            while step.fold.has_room() {
+                let Some(cursor) = self.cursors.get_mut(&log) else { break };
+                let Some((record, above)) = cursor.next(now_millis, limit) else { break };
+                let Some(stamp) = record.stamp(&log) else { continue };
+                if self.awaited.contains(log.public_key()) {
+                    for citing in judge::citing(&stamp, &record, step)? {
+                        step.fold.take_back(citing, step.source)?;
+                    }
+                }
+                if stamp.time <= above {
+                    step.batch.put(keys::void(&stamp), Bytes::new());
+                } else {
+                    self.admit(&log, record, step)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds an event in, unless it cites something later or its body is not here.
+    fn admit(&mut self, log: &LogId, record: Record, step: &mut Step<'_>) -> Result<(), Error> {
+        let (Some(stamp), Event::Open { heads, body, .. }) = (record.stamp(log), &record.event) else { return Ok(()) };
+        if let Some(cited) = judge::later(&stamp, heads, step, &mut self.awaited)? {
+            step.batch.put(keys::void(&stamp), keys::cited(cited.log.public_key(), cited.counter));
+        } else if *body == Body::Missing {
+            step.batch.put(keys::missing(log, record.counter), Bytes::new());
+            self.missing += 1;
+        } else {
+            step.fold.add(stamp, record);
+        }
+        Ok(())
+    }
+
+    /// Bodies may have arrived.
+    fn retry_missing(&mut self, step: &mut Step<'_>) -> Result<(), Error> {
+        for (log, counter) in missing(step.reader, RETRIED_EVENTS)? {
+            let record = read_one(step.source, &log, counter)?;
+            let Some((stamp, record)) = record.and_then(|record| Some((record.stamp(&log)?, record))) else { continue };
+            if counter > step.end(&log) || matches!(record.event, Event::Open { body: Body::Missing, .. }) {
+                continue;
+            }
+            step.batch.delete(keys::missing(&log, counter));
+            self.missing = self.missing.saturating_sub(1);
+            if step.reader.get(&keys::void(&stamp))?.is_none() {
+                step.fold.add(stamp, record);
+            }
+        }
+        Ok(())
+    }
+
+    fn list_missing(&self, reader: &Reader<'_>, held: &mut Vec<Held>) -> Result<(), Error> {
+        if self.missing > 0 {
+            let missing = missing(reader, RETRIED_EVENTS)?;
+            held.extend(missing.into_iter().map(|(log, counter)| Held { log, counter, why: Why::Body }));
+        }
+        Ok(())
+    }
+}
+
+/// One step in the making.
+struct Step<'a> {
+    reader: &'a Reader<'a>,
+    source: &'a dyn Source,
+    /// The last record of each log that counts.
+    ends: BTreeMap<LogId, u64>,
+    fold: Fold,
+    batch: Batch,
+}
+
+impl Step<'_> {
+    fn end(&self, log: &LogId) -> u64 {
+        self.ends.get(log).copied().unwrap_or(0)
+    }
+
+    fn delete_if_there(&mut self, key: Vec<u8>) -> Result<bool, Error> {
+        let there = self.reader.get(&key)?.is_some();
+        if there {
+            self.batch.delete(key);
+        }
+        Ok(there)
+    }
+}
+
+/// What a step gives to the reducer.
+#[derive(Default)]
+struct Fold {
+    added: Vec<Added>,
+    removed: Vec<Added>,
+    bytes: usize,
+}
+
+impl Fold {
+    fn has_room(&self) -> bool {
+        self.added.len() < BATCH_EVENTS && self.bytes < BATCH_BYTES
+    }
+
+    fn add(&mut self, stamp: Stamp, record: Record) {
+        if let Event::Open { body: Body::Here(body), .. } = record.event {
+            self.bytes += body.len();
+            self.added.push(Added { stamp, body });
+        }
+    }
+
+    fn remove(&mut self, stamp: Stamp, record: Record) {
+        if let Event::Open { body: Body::Here(body), .. } = record.event {
+            self.bytes += body.len();
+            self.removed.push(Added { stamp, body });
+        }
+    }
+
+    /// An event has turned out to cite something later than itself.
+    fn take_back(&mut self, stamp: Stamp, source: &dyn Source) -> Result<(), Error> {
+        if let Some(at) = self.added.iter().position(|added| added.stamp == stamp) {
+            self.added.swap_remove(at);
+            return Ok(());
+        }
+        let Some(log) = stamp.log_id() else { return Ok(()) };
+        if let Some(record) = read_one(source, &log, stamp.counter)? {
+            self.remove(stamp, record);
+        }
+        Ok(())
+    }
+}
+
+fn read_one(source: &dyn Source, log: &LogId, counter: u64) -> Result<Option<Record>, Error> {
+    let page = Page { count: 1, bytes: 0 };
+    Ok(source.records(log, counter.saturating_sub(1), counter, page)?.pop())
+}
+
+fn missing(reader: &Reader<'_>, count: usize) -> Result<Vec<(LogId, u64)>, Error> {
+    let mut found = Vec::new();
+    reader.scan_prefix(keys::MISSING, &mut |key, _| {
+        found.extend(keys::log_and_counter(key));
+        if found.len() < count { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    Ok(found)
+}

@@ -1,0 +1,117 @@
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use spool_proto::{
+    KeyId, LogId, ThreadId,
+    body::{content_key, open_body},
+    clock::Time,
+    event::{self, CitedHead, Content, Opened},
+    keys::LogKeys,
+    owner::Author,
+    record::{self, SealedRecord},
+    sync::ThreadState,
+};
+use spool_store::{Store, store};
+
+use super::{Body, Error, Event, Page, Record, Source};
+use crate::limits::{CACHED_KEYS, MAX_TRANSACTION_BYTES};
+
+/// The logs of a thread in a node's store, opened with the keys that the thread has there.
+pub struct Stored {
+    store: Store,
+    thread: ThreadId,
+    state: Arc<ThreadState>,
+    keys: Mutex<HashMap<(KeyId, LogId), Arc<LogKeys>>>,
+}
+
+impl Stored {
+    /// Reads the thread with these keys. When it gets others, make a new one.
+    pub fn new(store: Store, thread: ThreadId, state: Arc<ThreadState>) -> Self {
+        Self { store, thread, state, keys: Mutex::default() }
+    }
+
+    /// Deriving them costs as much as opening some records.
+    fn keys(&self, key_id: &KeyId, log: &LogId) -> Option<Arc<LogKeys>> {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = keys.get(&(*key_id, *log)) {
+            return Some(known.clone());
+        }
+        let derived = Arc::new(self.state.keys.log_keys(key_id, log)?);
+        if keys.len() >= CACHED_KEYS {
+            keys.clear();
+        }
+        keys.insert((*key_id, *log), derived.clone());
+        Some(derived)
+    }
+
+    fn open(&self, log: &LogId, counter: u64, sealed: SealedRecord) -> Result<Record, Error> {
+        let cid = sealed.cid();
+        let Some(keys) = self.keys(&sealed.key_id, log) else {
+            return Ok(Record { counter, cid, event: Event::Sealed });
+        };
+        let damaged = |_| Error::Damaged { log: *log, counter };
+        let record = record::reopen(&self.thread, log, &keys, sealed).map_err(damaged)?;
+        let event = match record.opened() {
+            Opened::Sealed => Event::Sealed,
+            Opened::Inert(_) => Event::Broken,
+            Opened::Event(event) => {
+                Event::Open { time: event.time, heads: event.heads.clone(), body: self.body(event, &keys)? }
+            }
+        };
+        Ok(Record { counter, cid, event })
+    }
+
+    /// What only some readers can open is nothing to all of them: a database must not depend on who looks.
+    fn body(&self, event: &event::Event, keys: &LogKeys) -> Result<Body, Error> {
+        let Some(body) = &event.body else { return Ok(Body::None) };
+        if matches!(event.content, Some(Content::Recipient { .. })) || body.size() > MAX_TRANSACTION_BYTES as u64 {
+            return Ok(Body::None);
+        }
+        let sealed = match body {
+            event::Body::Inline(sealed) => sealed.clone(),
+            event::Body::Block { cid, .. } => match self.store.block_in_thread(&self.thread, cid)? {
+                Some(block) => block,
+                None => return Ok(Body::Missing),
+            },
+            event::Body::Chunks { .. } => return Ok(Body::None),
+        };
+        let Ok(key) = content_key(event.content.as_ref(), keys, None) else { return Ok(Body::None) };
+        Ok(open_body(&sealed, &key, keys, &self.thread).map_or(Body::None, |plain| Body::Here(plain.into())))
+    }
+}
+
+impl Source for Stored {
+    fn logs(&self) -> Result<Vec<(LogId, u64)>, Error> {
+        let states = self.store.log_states(&self.thread)?;
+        let until = |state: &spool_proto::sync::LogState| match state.fork {
+            Some(fork) => state.counter().min(fork.counter - 1),
+            None => state.counter(),
+        };
+        Ok(states.iter().map(|(log, state)| (*log, until(state))).collect())
+    }
+
+    fn records(&self, log: &LogId, after: u64, until: u64, page: Page) -> Result<Vec<Record>, Error> {
+        let page = store::Page { count: page.count, bytes: page.bytes };
+        let Some(run) = self.store.records(&self.thread, log, after, until, page)? else { return Ok(Vec::new()) };
+        let sealed = run.records.into_iter().map(|bytes| SealedRecord { key_id: run.key_id, bytes });
+        (run.first..).zip(sealed).map(|(counter, sealed)| self.open(log, counter, sealed)).collect()
+    }
+
+    fn time_of(&self, head: &CitedHead) -> Result<Option<Time>, Error> {
+        let Some(sealed) = self.store.record(&self.thread, &head.log, head.counter)? else { return Ok(None) };
+        if sealed.cid() != head.cid {
+            return Ok(None);
+        }
+        Ok(match self.open(&head.log, head.counter, sealed)?.event {
+            Event::Open { time, .. } => Some(time),
+            Event::Broken | Event::Sealed => None,
+        })
+    }
+
+    fn author(&self, log: &LogId) -> Result<Option<Author>, Error> {
+        let state = self.store.log_state(&self.thread, log)?;
+        Ok(state.and_then(|state| state.owner?.verify(&self.thread, log).ok()))
+    }
+}
