@@ -9,6 +9,8 @@ pub mod projector;
 pub mod query;
 pub mod source;
 pub mod stamp;
+#[cfg(any(test, feature = "test-utils"))]
+pub mod testing;
 
 pub use document::Document;
 pub use operation::{Change, Operation, Target, Transaction};
