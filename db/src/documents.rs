@@ -10,6 +10,7 @@ use spool_store::view::{Batch, Reader};
 
 use crate::{
     Document, Stamp,
+    limits::CHECKPOINT_EVENTS,
     operation::{Decoded, Operation, Target, Transaction},
     projector::{Added, Error, Input, Reducer},
 };
@@ -28,8 +29,9 @@ pub const VIEW: u8 = 1;
 const VERSION: u64 = 1;
 
 /// Folds transactions into documents.
-#[derive(Default)]
 pub struct Documents {
+    /// Events of a document between two states that are kept.
+    keep_every: u16,
     /// Changes of the last batch.
     changes: Vec<Change>,
     committed: Vec<Change>,
@@ -43,7 +45,18 @@ struct Touched {
     removed: Vec<Stamp>,
 }
 
+impl Default for Documents {
+    fn default() -> Self {
+        Self::keeping(CHECKPOINT_EVENTS)
+    }
+}
+
 impl Documents {
+    /// Keeps a document's state every so many events; what comes out is the same.
+    pub fn keeping(keep_every: u16) -> Self {
+        Self { keep_every, changes: Vec::new(), committed: Vec::new(), feed: changes::Feed::default() }
+    }
+
     /// What the batches since the last call have changed, oldest first.
     pub fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.committed)
@@ -81,7 +94,7 @@ impl Reducer for Documents {
                 touched.entry(target.clone()).or_default().added.insert(*stamp, transaction.clone());
             }
         }
-        let mut folder = fold::Folder::new(input.reader, input.source);
+        let mut folder = fold::Folder::new(input.reader, input.source, self.keep_every);
         for (target, touched) in touched {
             let Some(mut folded) = folder.fold(&target, touched, batch)? else { continue };
             self.changes.extend(self.feed.note(&target, &mut folded, input.reader, batch)?);

@@ -201,8 +201,9 @@ impl Rooms {
     }
 }
 
+/// States are kept often, since tests are short.
 fn open(view: &View, delivered: &Delivered) -> Projector<Documents> {
-    Projector::open(view.clone(), Arc::new(delivered.clone()), Documents::default()).expect("the view opens")
+    Projector::open(view.clone(), Arc::new(delivered.clone()), Documents::keeping(3)).expect("the view opens")
 }
 
 impl Replica {

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Document, Stamp,
     document::Size,
-    limits::{CACHED_EVENTS, CHECKPOINT_EVENTS},
+    limits::CACHED_EVENTS,
     operation::{Operation, Target, Transaction},
     projector::Error,
     source::{Body, Event, Page, Source},
@@ -29,6 +29,7 @@ pub(super) struct Folded {
 pub(super) struct Folder<'a> {
     reader: &'a Reader<'a>,
     source: &'a dyn Source,
+    keep_every: u16,
     /// Events that were read again: one transaction often changes many documents.
     events: BTreeMap<Stamp, Arc<Transaction>>,
 }
@@ -37,8 +38,8 @@ pub(super) struct Folder<'a> {
 type History = BTreeMap<Stamp, Option<Arc<Transaction>>>;
 
 impl<'a> Folder<'a> {
-    pub(super) fn new(reader: &'a Reader<'a>, source: &'a dyn Source) -> Self {
-        Self { reader, source, events: BTreeMap::new() }
+    pub(super) fn new(reader: &'a Reader<'a>, source: &'a dyn Source, keep_every: u16) -> Self {
+        Self { reader, source, keep_every, events: BTreeMap::new() }
     }
 
     /// Returns nothing if nothing changes.
@@ -90,7 +91,7 @@ impl<'a> Folder<'a> {
             entry.document.apply(stamp, changes, &mut size);
             entry.since += 1;
             let mut kept = Vec::new();
-            if entry.since >= CHECKPOINT_EVENTS {
+            if entry.since >= self.keep_every {
                 kept = entry.document.to_bytes();
                 entry.since = 0;
             }
