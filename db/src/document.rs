@@ -69,7 +69,7 @@ impl Document {
         let grows: usize = changes.iter().map(|(_, change)| bound(change)).sum();
         let before = (size.0.saturating_add(grows) > MAX_DOCUMENT_BYTES).then(|| self.clone());
         for (index, change) in &changes {
-            self.change(Dot::new(&stamp, *index), change);
+            self.change(&stamp, *index, change);
         }
         self.last = Some(stamp);
         size.0 = size.0.saturating_add(grows);
@@ -84,7 +84,9 @@ impl Document {
         true
     }
 
-    fn change(&mut self, dot: Dot, change: &Change) {
+    fn change(&mut self, stamp: &Stamp, index: u32, change: &Change) {
+        let dot = Dot::new(stamp, index);
+        let named = |dots: &[Dot]| dots.iter().map(|dot| dot.named_by(stamp)).collect::<Vec<_>>();
         match change {
             Change::Create(fields) => {
                 if self.existence == Existence::Deleted {
@@ -104,8 +106,10 @@ impl Document {
             }
             Change::Increment(path, by) => self.increment(path, by),
             Change::Add(path, value) => self.add(path, value, dot),
-            Change::Remove(path, value, observed) => self.remove(path, value, observed),
-            Change::Keep(path, value, seen) => self.keep(path, value, seen, dot),
+            Change::Remove(path, value, Observed { dots, plain }) => {
+                self.remove(path, value, &Observed { dots: named(dots), plain: *plain });
+            }
+            Change::Keep(path, value, seen) => self.keep(path, value, &named(seen), dot),
             Change::Delete => self.existence = Existence::Deleted,
             Change::Undelete => {
                 if self.existence == Existence::Deleted {
@@ -228,6 +232,21 @@ impl Document {
         }
     }
 
+    /// A short text that is another one whenever the document is.
+    pub fn version(&self) -> String {
+        use sha2::Digest as _;
+        let hash = sha2::Sha256::digest(self.to_bytes());
+        hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The fields as people see them, with `_id` and `_mod`; none if it does not exist.
+    pub fn shown(&self, id: &str) -> Option<Map<String, Value>> {
+        let mut fields = self.is_alive().then(|| self.fields.clone())?;
+        fields.insert("_id".to_owned(), id.into());
+        fields.insert("_mod".to_owned(), self.last.map_or(0, |last| last.modified()).into());
+        Some(fields)
+    }
+
     /// The stored form: canonical, and the same on every peer.
     pub fn to_bytes(&self) -> Vec<u8> {
         let existence = match self.existence {
@@ -286,7 +305,7 @@ fn bound(change: &Change) -> usize {
     let path = |path: &Path| path.names().iter().map(|name| name.len() + 9).sum::<usize>() + 18;
     // Marks repeat the value that shows and the path; sets and numbers may change their form.
     2 * match change {
-        Change::Create(fields) => fields.iter().map(|(name, value)| name.len() + 9 + value_bound(value)).sum(),
+        Change::Create(fields) => size_of(fields),
         Change::Set(at, value) | Change::Replace(at, value) | Change::Add(at, value) => {
             path(at) + value_bound(value) + DOT
         }
@@ -296,14 +315,17 @@ fn bound(change: &Change) -> usize {
     }
 }
 
+/// About the memory that fields take.
+pub(crate) fn size_of(fields: &Map<String, Value>) -> usize {
+    fields.iter().map(|(name, value)| name.len() + 9 + value_bound(value)).sum()
+}
+
 fn value_bound(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) => 1,
         Value::Number(_) => 9,
         Value::String(text) => text.len() + 9,
         Value::Array(items) => 9 + items.iter().map(value_bound).sum::<usize>(),
-        Value::Object(fields) => {
-            9 + fields.iter().map(|(name, value)| name.len() + 9 + value_bound(value)).sum::<usize>()
-        }
+        Value::Object(fields) => 9 + size_of(fields),
     }
 }

@@ -72,6 +72,10 @@ impl Reducer for Documents {
         VERSION
     }
 
+    fn lasting_key(&self) -> &'static [u8] {
+        keys::LAST_POSITION
+    }
+
     fn reduce(&mut self, input: Input<'_>, batch: &mut Batch) -> Result<(), Error> {
         let mut touched: BTreeMap<Target, Touched> = BTreeMap::new();
         for Added { stamp, body } in &input.removed {

@@ -1,5 +1,6 @@
 //! Events of a thread folded into state: collections of JSON documents, the same on every peer that has the same events.
 
+pub mod database;
 pub mod document;
 pub mod documents;
 pub mod limits;
@@ -11,7 +12,9 @@ pub mod source;
 pub mod stamp;
 #[cfg(any(test, feature = "test-utils"))]
 pub mod testing;
+pub mod transaction;
 
+pub use database::Database;
 pub use document::Document;
 pub use operation::{Change, Operation, Target, Transaction};
 pub use path::Path;

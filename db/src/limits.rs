@@ -32,3 +32,7 @@ pub const CACHED_KEYS: usize = 1_024;
 pub const RETRIED_EVENTS: usize = 512;
 /// Keys of a view that are deleted at once when it is folded anew.
 pub const REBUILD_KEYS: usize = 10_000;
+/// Changes that are kept for those who follow them one by one; who is further behind is told the last change of each document.
+pub const RECENT_CHANGES: usize = 4_096;
+/// Bytes of them.
+pub const RECENT_CHANGES_BYTES: usize = 16 * 1024 * 1024;

@@ -174,15 +174,22 @@ impl Transaction {
         if self.operations.len() > MAX_OPERATIONS {
             return Err(Error::TooManyOperations);
         }
-        self.operations.iter().try_for_each(|operation| match operation {
-            Operation::Change(target, change) => target.check().and_then(|()| change.check()),
-            Operation::Unknown(_) => Ok(()),
-        })
+        self.operations.iter().try_for_each(Operation::check)
     }
 
     /// Whether a part of it is for a newer program.
     pub fn has_unknown(&self) -> bool {
         self.operations.iter().any(|operation| matches!(operation, Operation::Unknown(_)))
+    }
+}
+
+impl Operation {
+    /// Whether it would have an effect.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self {
+            Operation::Change(target, change) => target.check().and_then(|()| change.check()),
+            Operation::Unknown(_) => Ok(()),
+        }
     }
 }
 

@@ -42,6 +42,9 @@ pub trait Reducer: Send {
     /// To be increased when the program learns to understand more events, or folds them otherwise.
     fn version(&self) -> u64;
 
+    /// A key that stays when everything is folded anew.
+    fn lasting_key(&self) -> &'static [u8];
+
     /// Folds a batch of events in, and takes others back. Keys of the view are the reducer's own, but for those that begin with a zero.
     ///
     /// # Errors
@@ -187,7 +190,7 @@ impl<R: Reducer> Projector<R> {
     ///
     /// [`Error`].
     pub fn rebuild(&mut self) -> Result<(), Error> {
-        while self.view.clear(REBUILD_KEYS)? {}
+        while self.view.clear(REBUILD_KEYS, self.reducer.lasting_key())? {}
         self.reducer.aborted();
         (self.cursors, self.awaited, self.missing) = Default::default();
         self.load()

@@ -43,13 +43,15 @@ impl Stamp {
         LogId::from_public_key(&self.log).ok()
     }
 
-    /// The time as documents show it in `_mod`: unix nanoseconds, milliseconds × 10⁶ + counter.
+    /// The time as documents show it in `_mod`: unix nanoseconds, milliseconds × 10⁶ + counter; times after the year 2554 show as the greatest.
     pub fn modified(&self) -> u64 {
-        self.time.millis() * 1_000_000 + u64::from(self.time.counter())
+        self.time.millis().saturating_mul(1_000_000).saturating_add(u64::from(self.time.counter()))
     }
 }
 
 /// One operation, wherever it is ordered: what a later operation says that its writer had seen.
+///
+/// An operation that names one of its own event has the counter zero there, since its own is not known before it is appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Dot(ByteArray<32>, u64, u32);
 
@@ -57,6 +59,15 @@ impl Dot {
     /// Operation number `index` of the event at `stamp`.
     pub fn new(stamp: &Stamp, index: u32) -> Self {
         Self(ByteArray::new(stamp.log), stamp.counter, index)
+    }
+
+    /// Where an event names its own operations until it has its place.
+    pub const HERE: Stamp = Stamp { time: Time::MAX, log: [0; 32], counter: 0 };
+
+    /// This operation, named by an event at `stamp`.
+    #[must_use]
+    pub fn named_by(self, stamp: &Stamp) -> Self {
+        if self.1 == 0 { Self::new(stamp, self.2) } else { self }
     }
 }
 

@@ -23,7 +23,8 @@ use spool_store::{
 };
 
 use crate::{
-    Projector, Transaction,
+    Database, Projector, Transaction,
+    database::{Appender, Done, Receipt},
     documents::{self, Documents},
     projector::Progress,
     source::{self, Body, Event, Page, Record, Source},
@@ -300,6 +301,69 @@ impl Replica {
     /// If the view cannot be read.
     pub fn document(&self, target: &crate::Target) -> crate::Document {
         documents::document(&self.view.reader(), target).expect("the view can be read").unwrap_or_default()
+    }
+}
+
+/// A writer's own node: its log grows with what it commits. Nothing is folded before the test says so.
+#[derive(Clone)]
+pub struct Local {
+    /// What this node has.
+    pub delivered: Delivered,
+    log: LogId,
+    queue: Arc<Mutex<Vec<(Vec<u8>, Done)>>>,
+}
+
+impl Local {
+    /// Puts queued events into the log; returns how many.
+    ///
+    /// # Panics
+    ///
+    /// If another thread panicked with it.
+    pub fn append_queued(&self) -> usize {
+        let queued = std::mem::take(&mut *self.queue.lock().expect("no panic while locked"));
+        let count = queued.len();
+        for (body, done) in queued {
+            let mut world = self.delivered.world.lock().expect("no panic while locked");
+            let times = world.logs.values().flatten().filter_map(|record| record.stamp(&self.log));
+            let last = times.map(|stamp| stamp.time).max().unwrap_or_default();
+            let time = Time::after(last, NOW - 1_000);
+            let counter = world.append(self.log, time, Vec::new(), body.into());
+            drop(world);
+            self.delivered.arrived().logs.insert(self.log, counter);
+            done(Ok(Receipt { log: self.log, counter, time }));
+        }
+        count
+    }
+
+    /// Lets all queued events fail.
+    ///
+    /// # Panics
+    ///
+    /// If another thread panicked with it.
+    pub fn fail_queued(&self) {
+        let queued = std::mem::take(&mut *self.queue.lock().expect("no panic while locked"));
+        queued.into_iter().for_each(|(_, done)| done(Err("the disk is full".into())));
+    }
+}
+
+impl Appender for Local {
+    fn append(&self, body: Vec<u8>, done: Done) {
+        self.queue.lock().expect("no panic while locked").push((body, done));
+    }
+}
+
+impl Rooms {
+    /// A database that writes a log of its own.
+    ///
+    /// # Panics
+    ///
+    /// If the room cannot be read.
+    pub fn database(&self, room: u8) -> (Database, Local) {
+        let delivered = Delivered { world: self.world.clone(), arrived: Arc::default() };
+        let view = self.store.view(&self.thread, room).expect("the store can be read").expect("the thread is there");
+        let local = Local { delivered: delivered.clone(), log: World::log(room), queue: Arc::default() };
+        let database = Database::open(view, Arc::new(delivered), Box::new(local.clone())).expect("the view opens");
+        (database, local)
     }
 }
 

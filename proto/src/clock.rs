@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 pub struct Time(u64);
 
 impl Time {
+    /// The greatest of all.
+    pub const MAX: Self = Self(u64::MAX);
+
     /// The time of `millis` milliseconds since 1970 and `counter`; milliseconds beyond 48 bits are cut to the greatest.
     pub fn new(millis: u64, counter: u16) -> Self {
         Self((millis.min((1 << 48) - 1) << 16) | u64::from(counter))

@@ -89,12 +89,12 @@ impl View {
         Ok(self.shared.write(&writes, false)?)
     }
 
-    /// Deletes up to `count` keys; returns whether any is left.
+    /// Deletes up to `count` keys, all but one; returns whether any other is left.
     ///
     /// # Errors
     ///
     /// [`Error::Kv`].
-    pub fn clear(&self, count: usize) -> Result<bool, Error> {
+    pub fn clear(&self, count: usize, but: &[u8]) -> Result<bool, Error> {
         let mut batch = Batch::default();
         let mut left = false;
         self.reader().scan(&[], &[], &mut |key, _| {
@@ -102,7 +102,9 @@ impl View {
             if left {
                 return ControlFlow::Break(());
             }
-            batch.delete(key);
+            if key != but {
+                batch.delete(key);
+            }
             ControlFlow::Continue(())
         })?;
         self.write(batch)?;

@@ -1,8 +1,10 @@
 //! What has changed, in the order in which this node has seen it: the last change of each document, by a position that only grows.
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 use serde_json::{Map, Value};
-use spool_store::view::{Batch, Reader};
+use spool_store::view::{Batch, Reader, after_prefix};
 
 use super::{fold::Folded, keys};
 use crate::{Stamp, operation::Target, projector::Error};
@@ -34,6 +36,10 @@ pub enum Kind {
 }
 
 impl Kind {
+    fn from_code(code: u8) -> Option<Self> {
+        [Kind::Create, Kind::Save, Kind::Delete].into_iter().find(|kind| kind.code() == code)
+    }
+
     fn code(self) -> u8 {
         match self {
             Kind::Create => 0,
@@ -70,11 +76,11 @@ impl Feed {
         if kind == Kind::Save && fields(&folded.before) == fields(&folded.after) {
             return Ok(None);
         }
-        let last = match self.last {
-            Some(last) => last,
-            None => read_last(reader)?,
+        let end = match self.last {
+            Some(end) => end,
+            None => last(reader)?,
         };
-        let position = last + 1;
+        let position = end + 1;
         self.last = Some(position);
         if let Some(earlier) = folded.before.as_ref().map(|entry| entry.position).filter(|position| *position > 0) {
             batch.delete(keys::position(earlier));
@@ -93,7 +99,29 @@ impl Feed {
 }
 
 /// The end of the feed.
-pub(crate) fn read_last(reader: &Reader<'_>) -> Result<u64, Error> {
+pub(crate) fn last(reader: &Reader<'_>) -> Result<u64, Error> {
     let Some(value) = reader.get(keys::LAST_POSITION)? else { return Ok(0) };
     value.as_ref().try_into().map(u64::from_be_bytes).map_err(|_| Error::Damaged("the position of the feed"))
+}
+
+/// The changes after a position, oldest first, up to `count`; and where to go on.
+pub(crate) fn after(reader: &Reader<'_>, after: u64, count: usize) -> Result<(Vec<Change>, u64), Error> {
+    let damaged = Error::Damaged("the feed of changes");
+    let mut entries = Vec::new();
+    let from = keys::position(after.saturating_add(1));
+    reader.scan(&from, &after_prefix(keys::FEED), &mut |key, value| {
+        let kind = value.first().copied().and_then(Kind::from_code);
+        let position = key.last_chunk().map(|position| u64::from_be_bytes(*position));
+        entries.push(position.zip(kind).zip(keys::target(value)));
+        if entries.len() < count { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    let Some(entries) = entries.into_iter().collect::<Option<Vec<_>>>() else { return Err(damaged) };
+    let mut changes = Vec::with_capacity(entries.len());
+    for ((position, kind), target) in entries {
+        let document = super::document(reader, &target)?.unwrap_or_default();
+        let fields = document.is_alive().then(|| document.fields.clone());
+        changes.push(Change { position, target, kind, last: document.last, fields });
+    }
+    let position = changes.last().map_or(after, |last| last.position);
+    Ok((changes, position))
 }

@@ -40,7 +40,7 @@ fn views_do_not_see_each_other() {
     put(&two, "key", "two");
     assert_eq!(all(&one.reader()), [pair("key", "one")]);
     assert_eq!(all(&two.reader()), [pair("key", "two")]);
-    assert!(!one.clear(10).unwrap());
+    assert!(!one.clear(10, &[]).unwrap());
     assert!(all(&one.reader()).is_empty());
     assert_eq!(all(&two.reader()).len(), 1);
 }
@@ -75,10 +75,11 @@ fn scans_go_both_ways_within_their_bounds() {
 #[test]
 fn clearing_goes_in_steps() {
     let (_rig, _, view, _) = views();
-    ["a", "b", "c"].iter().for_each(|key| put(&view, key, key));
-    assert!(view.clear(2).unwrap());
-    assert_eq!(all(&view.reader()).len(), 1);
-    assert!(!view.clear(2).unwrap());
+    ["a", "b", "c", "d"].iter().for_each(|key| put(&view, key, key));
+    assert!(view.clear(2, b"d").unwrap());
+    assert_eq!(all(&view.reader()).len(), 2);
+    assert!(!view.clear(2, b"d").unwrap());
+    assert_eq!(all(&view.reader()), [pair("d", "d")]);
 }
 
 #[test]

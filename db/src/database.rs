@@ -1,0 +1,209 @@
+//! One thread's database: the view of its documents, kept up to date, and the way in for new transactions.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use spool_proto::{LogId, clock::Time};
+use spool_store::View;
+
+use crate::{
+    Projector, Target,
+    documents::{self, Change, Documents},
+    limits::{RECENT_CHANGES, RECENT_CHANGES_BYTES},
+    operation::Reverts,
+    projector::{self, Progress},
+    source::Source,
+    transaction::{Draft, Error, Read, Seen, Write},
+};
+
+mod commits;
+mod recent;
+
+use commits::Commits;
+pub use recent::Changes;
+use recent::Recent;
+
+/// Appends events to this node's log.
+pub trait Appender: Send + Sync {
+    /// Puts an event at the end of the log; those that are given one after another get their places in that order. Calls `done` once it is there, or is not
+    /// going to be; never before this has returned.
+    fn append(&self, body: Vec<u8>, done: Done);
+}
+
+/// Is told what became of an event.
+pub type Done = Box<dyn FnOnce(Result<Receipt, Box<dyn std::error::Error + Send + Sync>>) + Send>;
+
+/// An event that was appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its log.
+    pub log: LogId,
+    /// Its place there.
+    pub counter: u64,
+    /// Its time.
+    pub time: Time,
+}
+
+/// Is told what became of a transaction: where its event is, once its effect can be read; `None` if there was nothing to do.
+pub type Committed = Box<dyn FnOnce(Result<Option<Receipt>, Error>) + Send>;
+
+/// One thread's database. Clones share it.
+#[derive(Clone)]
+pub struct Database(Arc<Shared>);
+
+struct Shared {
+    view: View,
+    appender: Box<dyn Appender>,
+    projector: Mutex<Projector<Documents>>,
+    /// Locked after the projector, never before it.
+    commits: Mutex<Commits>,
+    recent: Mutex<Recent>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Database {
+    /// Takes a thread's database up where it was left.
+    ///
+    /// # Errors
+    ///
+    /// [`projector::Error`].
+    pub fn open(view: View, source: Arc<dyn Source>, appender: Box<dyn Appender>) -> Result<Self, projector::Error> {
+        let projector = Projector::open(view.clone(), source, Documents::default())?;
+        let position = documents::changes::last(&view.reader())?;
+        Ok(Self(Arc::new(Shared {
+            view,
+            appender,
+            projector: Mutex::new(projector),
+            commits: Mutex::default(),
+            recent: Mutex::new(Recent::new(position, RECENT_CHANGES, RECENT_CHANGES_BYTES)),
+        })))
+    }
+
+    /// Folds one batch of new events. `now_millis` is the wall clock, milliseconds since 1970; `blocks_arrived` says that bodies that were missing may be
+    /// here. To be called whenever events may have arrived, again while there is more, and when what is held back has come of age.
+    ///
+    /// # Errors
+    ///
+    /// [`projector::Error`]; the view is as it was.
+    pub fn step(&self, now_millis: u64, blocks_arrived: bool) -> Result<Progress, projector::Error> {
+        let mut projector = lock(&self.0.projector);
+        let progress = projector.step(now_millis, blocks_arrived)?;
+        lock(&self.0.recent).extend(projector.reducer_mut().take_changes());
+        let mut commits = lock(&self.0.commits);
+        let done = commits.folded(|log| projector.folded(log));
+        drop((commits, projector));
+        // Not under a lock: whoever is told may come back at once.
+        done.into_iter().for_each(|(done, receipt)| done(Ok(Some(receipt))));
+        Ok(progress)
+    }
+
+    /// Reads one state as often as it takes.
+    pub fn read<T>(&self, read: impl FnOnce(&Read<'_>) -> T) -> T {
+        self.0.view.snapshot(|reader| read(&Read::new(reader)))
+    }
+
+    /// Runs a transaction and queues its event; `done` is told when its effect can be read. What is returned is what `write` returned.
+    ///
+    /// The first to commit wins: if a document on which it relies was changed since the transaction began, or is about to be, it is refused, and may be tried
+    /// again. What other peers write at the same time never makes it wait.
+    ///
+    /// # Errors
+    ///
+    /// The error of `write`; nothing has happened then, and `done` is not called.
+    pub fn write<T>(
+        &self,
+        reverts: Option<Reverts>,
+        write: impl FnOnce(&mut Write<'_>) -> Result<T, Error>,
+        done: Committed,
+    ) -> Result<T, Error> {
+        let (result, draft) = self.0.view.snapshot(|reader| {
+            let mut transaction = Write::new(reader);
+            let result = write(&mut transaction)?;
+            Ok::<_, Error>((result, transaction.into_draft(reverts)))
+        })?;
+        self.commit(draft, done)?;
+        Ok(result)
+    }
+
+    fn commit(&self, draft: Draft, done: Committed) -> Result<(), Error> {
+        if draft.transaction.operations.is_empty() {
+            done(Ok(None));
+            return Ok(());
+        }
+        let Draft { transaction, seen, written } = draft;
+        let body = transaction.encode().map_err(|error| match (error, written.keys().next()) {
+            (crate::operation::Error::TooLarge(_), _) | (_, None) => Error::TooLarge,
+            (source, Some(target)) => Error::Operation { target: target.clone(), source },
+        })?;
+        let mut commits = lock(&self.0.commits);
+        let reader = self.0.view.reader();
+        for (target, seen) in &seen {
+            let now = documents::document(&reader, target)?.unwrap_or_default();
+            let hidden = commits.is_in_flight(target) && *seen != Seen::Existence(true);
+            if hidden || !seen.holds(&now) {
+                return Err(Error::Conflict(target.clone()));
+            }
+        }
+        let number = commits.begin(written.into_keys().collect(), done);
+        let shared = Arc::downgrade(&self.0);
+        // Under the lock, so that events are queued in the order in which their transactions were found to be free of conflict.
+        self.0.appender.append(
+            body,
+            Box::new(move |result| {
+                let Some(shared) = shared.upgrade() else { return };
+                // A view that is ahead of its waiters has folded the event already.
+                let done = lock(&shared.commits).appended(number, &result);
+                let Some(done) = done else { return };
+                done(result.map(Some).map_err(Error::Append));
+            }),
+        );
+        Ok(())
+    }
+
+    /// What has changed after a position, oldest first, up to `count` documents.
+    ///
+    /// # Errors
+    ///
+    /// [`projector::Error`].
+    pub fn changes(&self, after: u64, count: usize) -> Result<Changes, projector::Error> {
+        if let Some(changes) = lock(&self.0.recent).after(after, count) {
+            return Ok(changes);
+        }
+        let (items, position) = documents::changes::after(&self.0.view.reader(), after, count)?;
+        Ok(Changes { items, position, lagged: true })
+    }
+
+    /// The last position of the feed of changes.
+    pub fn position(&self) -> u64 {
+        lock(&self.0.recent).position()
+    }
+
+    /// A hash over all documents, equal on all peers that have folded the same events.
+    ///
+    /// # Errors
+    ///
+    /// [`projector::Error`].
+    pub fn hash(&self) -> Result<[u8; 32], projector::Error> {
+        self.0.view.snapshot(documents::hash)
+    }
+
+    /// Drops the view and folds it anew. Readers see it grow, and whoever reads changes is given all documents once more.
+    ///
+    /// # Errors
+    ///
+    /// [`projector::Error`].
+    pub fn rebuild(&self) -> Result<(), projector::Error> {
+        let mut projector = lock(&self.0.projector);
+        projector.rebuild()?;
+        let position = documents::changes::last(&self.0.view.reader())?;
+        lock(&self.0.recent).clear(position);
+        Ok(())
+    }
+
+    /// Reads events with other keys from now on.
+    pub fn set_source(&self, source: Arc<dyn Source>) {
+        lock(&self.0.projector).set_source(source);
+    }
+}

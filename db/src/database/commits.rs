@@ -1,0 +1,78 @@
+//! Transactions whose events are on their way.
+
+use std::collections::BTreeMap;
+
+use spool_proto::LogId;
+
+use super::{Committed, Receipt, Target};
+
+#[derive(Default)]
+pub(super) struct Commits {
+    next: u64,
+    under_way: BTreeMap<u64, Commit>,
+    /// How many of them write a document.
+    targets: BTreeMap<Target, usize>,
+    /// How far the logs that were written here have been folded.
+    folded: BTreeMap<LogId, u64>,
+}
+
+struct Commit {
+    targets: Vec<Target>,
+    receipt: Option<Receipt>,
+    done: Committed,
+}
+
+impl Commits {
+    /// Whether an event that writes a document is on its way.
+    pub(super) fn is_in_flight(&self, target: &Target) -> bool {
+        self.targets.contains_key(target)
+    }
+
+    pub(super) fn begin(&mut self, targets: Vec<Target>, done: Committed) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        targets.iter().for_each(|target| *self.targets.entry(target.clone()).or_default() += 1);
+        self.under_way.insert(number, Commit { targets, receipt: None, done });
+        number
+    }
+
+    /// An event was appended, or not. Returns who waits for that, if there is nothing more to wait for.
+    pub(super) fn appended<E>(&mut self, number: u64, result: &Result<Receipt, E>) -> Option<Committed> {
+        let commit = self.under_way.get_mut(&number)?;
+        if let Ok(receipt) = result {
+            commit.receipt = Some(*receipt);
+            let folded = self.folded.entry(receipt.log).or_default();
+            if *folded < receipt.counter {
+                return None;
+            }
+        }
+        self.end(number).map(|commit| commit.done)
+    }
+
+    /// More was folded. Returns all whose events are among that.
+    pub(super) fn folded(&mut self, folded: impl Fn(&LogId) -> u64) -> Vec<(Committed, Receipt)> {
+        self.folded.iter_mut().for_each(|(log, until)| *until = folded(log));
+        let folded = &self.folded;
+        let ready = self.under_way.iter().filter(|(_, commit)| {
+            commit
+                .receipt
+                .is_some_and(|receipt| folded.get(&receipt.log).is_some_and(|until| *until >= receipt.counter))
+        });
+        let ready: Vec<_> = ready.map(|(number, _)| *number).collect();
+        let ended = ready.into_iter().filter_map(|number| self.end(number));
+        ended.filter_map(|commit| Some((commit.done, commit.receipt?))).collect()
+    }
+
+    fn end(&mut self, number: u64) -> Option<Commit> {
+        let commit = self.under_way.remove(&number)?;
+        for target in &commit.targets {
+            if let Some(count) = self.targets.get_mut(target) {
+                *count -= 1;
+                if *count == 0 {
+                    self.targets.remove(target);
+                }
+            }
+        }
+        Some(commit)
+    }
+}

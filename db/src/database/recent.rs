@@ -1,0 +1,63 @@
+//! The last changes, one by one. Who is further behind reads the feed, which has the last change of each document only.
+
+use std::collections::VecDeque;
+
+use super::Change;
+
+/// Changes after a position.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Changes {
+    /// The changes, oldest first.
+    pub items: Vec<Change>,
+    /// Where to go on.
+    pub position: u64,
+    /// Changes of documents that were changed again were left out: whoever asks was too far behind.
+    pub lagged: bool,
+}
+
+pub(super) struct Recent {
+    items: VecDeque<(Change, usize)>,
+    bytes: usize,
+    /// The position before the oldest item.
+    before: u64,
+    max_items: usize,
+    max_bytes: usize,
+}
+
+impl Recent {
+    pub(super) fn new(position: u64, max_items: usize, max_bytes: usize) -> Self {
+        Self { items: VecDeque::new(), bytes: 0, before: position, max_items, max_bytes }
+    }
+
+    pub(super) fn extend(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            let bytes = change.fields.as_ref().map_or(0, crate::document::size_of) + 256;
+            self.bytes += bytes;
+            self.items.push_back((change, bytes));
+            while self.items.len() > self.max_items || self.bytes > self.max_bytes {
+                let Some((oldest, bytes)) = self.items.pop_front() else { break };
+                self.bytes -= bytes;
+                self.before = oldest.position;
+            }
+        }
+    }
+
+    /// `None` if something after that position is not here any more.
+    pub(super) fn after(&self, after: u64, count: usize) -> Option<Changes> {
+        if after < self.before {
+            return None;
+        }
+        let items = self.items.iter().map(|(change, _)| change).filter(|change| change.position > after);
+        let items: Vec<_> = items.take(count).cloned().collect();
+        let position = items.last().map_or(after, |last| last.position);
+        Some(Changes { items, position, lagged: false })
+    }
+
+    pub(super) fn position(&self) -> u64 {
+        self.items.back().map_or(self.before, |(change, _)| change.position)
+    }
+
+    pub(super) fn clear(&mut self, position: u64) {
+        *self = Self::new(position, self.max_items, self.max_bytes);
+    }
+}
