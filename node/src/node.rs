@@ -16,6 +16,7 @@ mod announce;
 mod append;
 mod bodies;
 mod call;
+mod database;
 mod entry;
 mod executor;
 mod feed;

@@ -37,13 +37,20 @@ pub(super) enum Done {
     Loaded { thread: ThreadId, logs: Result<Vec<(LogId, LogState)>, String>, writers: Vec<Writer> },
 }
 
-/// News of a log, for subscribers.
+/// News of a thread, for subscribers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct News {
     pub(super) thread: ThreadId,
-    pub(super) log: LogId,
-    /// Newest durable record that counts.
-    pub(super) counter: u64,
+    pub(super) what: Arrived,
+}
+
+/// What has arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Arrived {
+    /// Records of a log, or a fork of it.
+    Records(LogId),
+    /// Blocks.
+    Blocks,
 }
 
 /// A peer's points for each kind of misbehaviour: 100 are a ban.

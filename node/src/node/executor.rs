@@ -9,7 +9,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use super::{
     addresses::AddressKeeper,
-    call::{Done, News, points},
+    call::{Arrived, Done, News, points},
     keyring::Keyring,
     lookup,
     outbox::Outbox,
@@ -103,11 +103,15 @@ impl Executor {
                 self.must(Command::FindProviders { key });
                 self.addresses.find(thread);
             }
-            Effect::Wake { thread, log, counter } => {
+            Effect::Wake { thread, log, .. } => {
                 // Nobody may be listening.
-                let _ = self.news.send(News { thread, log, counter });
+                let _ = self.news.send(News { thread, what: Arrived::Records(log) });
             }
-            Effect::BlocksArrived { thread } => self.counters.blocks_arrived(&thread),
+            Effect::BlocksArrived { thread } => {
+                self.counters.blocks_arrived(&thread);
+                // Nobody has to listen.
+                let _ = self.news.send(News { thread, what: Arrived::Blocks });
+            }
             Effect::Addresses { thread, log, addresses } => self.addresses.announced(&thread, &log, &addresses),
             Effect::ForkFound { thread, log, counter } => tracing::warn!(
                 thread = thread.short(),

@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use super::{
     addresses::AddressKeeper,
     call::{Call, News},
+    database::Databases,
     keyring::{Keyring, Keys},
     limits::STOP_PATIENCE,
     status::Counters,
@@ -27,6 +28,7 @@ pub(super) struct Inner {
     pub(super) calls: mpsc::Sender<Call>,
     pub(super) news: broadcast::Sender<News>,
     pub(super) counters: Arc<Counters>,
+    pub(super) databases: Databases,
     pub(super) config: Config,
     pub(super) repo: Option<Arc<repo::Locked>>,
     pub(super) body_room: Arc<Semaphore>,
@@ -111,6 +113,10 @@ impl Node {
 
     pub(super) fn counters(&self) -> &Arc<Counters> {
         &self.0.counters
+    }
+
+    pub(super) fn databases(&self) -> &Databases {
+        &self.0.databases
     }
 
     pub(super) fn config(&self) -> &Config {

@@ -36,3 +36,7 @@ pub(super) const ANNOUNCE_DELAY: Duration = Duration::from_secs(2);
 pub(super) const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// Threads that a node may keep; each costs about 3 KB while idle.
 pub(super) const THREADS: usize = 65_536;
+/// Transactions of one database that wait for their place in the log; beyond, committing waits.
+pub(super) const DATABASE_APPENDS: usize = 256;
+/// When to fold again after the store could not be read or written.
+pub(super) const DATABASE_RETRY: Duration = Duration::from_secs(10);

@@ -10,7 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
     Node,
-    call::News,
+    call::{Arrived, News},
     entry::{LogView, Reader},
     limits::{ENTRIES, READ_BYTES, READ_RECORDS},
     threads::storage,
@@ -113,7 +113,7 @@ impl Tail {
             let log = tokio::select! {
                 () = tail.sender.closed() => return,
                 next = news.recv() => match next {
-                    Ok(news) if news.thread == thread => Some(news.log),
+                    Ok(News { thread: about, what: Arrived::Records(log) }) if about == thread => Some(log),
                     Ok(_) => continue,
                     // Lost some: look at all logs.
                     Err(broadcast::error::RecvError::Lagged(_)) => None,

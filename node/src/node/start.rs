@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 use super::{
     Node,
     addresses::AddressKeeper,
+    database::Databases,
     executor::Executor,
     feed::Feed,
     handle::{End, Inner},
@@ -144,6 +145,7 @@ impl Node {
             calls: call_sender,
             news,
             counters,
+            databases: Databases::default(),
             config,
             repo,
             body_room: Arc::new(Semaphore::new(BODY_BYTES)),

@@ -119,6 +119,7 @@ impl Node {
             }
             return Err(refused(thread, error));
         }
+        self.renew_database(thread);
         Ok(())
     }
 
@@ -171,6 +172,7 @@ impl Node {
         self.call(Call::Leave { thread: thread.clone(), answer }).await?;
         done.await.map_err(|_| Error::Stopping)?.map_err(|error| refused(thread, error))?;
         self.keyring().remove(thread);
+        self.databases().close(thread);
         Ok(())
     }
 

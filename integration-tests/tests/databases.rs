@@ -1,0 +1,182 @@
+//! Databases on real nodes: what peers write apart comes together.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use spool_db::{
+    Change, Database, Path, Target,
+    transaction::{Error, Write},
+};
+use spool_integration_tests::{Setup, TestNode, eventually};
+use spool_node::model::Error as NodeError;
+use spool_proto::{ThreadId, key_set::Scope};
+
+fn film(id: u64) -> Target {
+    Target::new("films", id.to_string())
+}
+
+fn map(value: Value) -> Map<String, Value> {
+    let Value::Object(map) = value else { panic!("{value} is no map") };
+    map
+}
+
+/// Commits, and waits until the effect can be read.
+async fn commit<T: Send + 'static>(
+    database: &Database,
+    write: impl FnOnce(&mut Write<'_>) -> Result<T, Error> + Send + 'static,
+) -> T {
+    let (told, outcome) = tokio::sync::oneshot::channel();
+    let database = database.clone();
+    let result = tokio::task::spawn_blocking(move || {
+        database.write(
+            None,
+            write,
+            Box::new(|result| {
+                let _ = told.send(result);
+            }),
+        )
+    });
+    let result = result.await.expect("no panic").expect("the transaction is good");
+    outcome.await.expect("it is told").expect("the event is appended");
+    result
+}
+
+async fn hash(node: &TestNode, thread: &ThreadId) -> [u8; 32] {
+    node.database(thread).await.expect("the thread is here").hash().expect("the view can be read")
+}
+
+async fn same_hash(nodes: &[&TestNode], thread: &ThreadId) {
+    eventually("all have the same hash", || async {
+        let first = hash(nodes[0], thread).await;
+        for node in nodes {
+            if hash(node, thread).await != first {
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn films_edited_apart_end_the_same() {
+    let one = TestNode::start(1).await;
+    let thread = one.thread_with_name("films").await;
+    let two = TestNode::start(2).await;
+    two.join_from(&one, &thread, Scope::Read).await;
+    let here = one.database(&thread).await.expect("the thread is here");
+    for id in 0..20u64 {
+        let fields = map(json!({"title": format!("film {id}"), "votes": 0, "tags": []}));
+        commit(&here, move |write| write.create(&film(id), fields)).await;
+    }
+    same_hash(&[&one, &two], &thread).await;
+
+    // One of both is away; both go on.
+    let setup = two.setup.clone();
+    let address = one.address.clone();
+    two.stop().await;
+    let path = |text: &str| Path::parse(text).expect("a path");
+    commit(&here, move |write| {
+        write.set(&film(1), path("title"), "by one".into())?;
+        write.increment(&film(1), path("votes"), 2.into())?;
+        write.delete(&film(2))?;
+        write.add(&film(3), path("tags"), "one".into())
+    })
+    .await;
+    let alone = Setup {
+        network: {
+            let mut network = setup.network.clone();
+            network.bootstrap.clear();
+            network
+        },
+        ..setup
+    };
+    let two = alone.start().await;
+    let there = two.database(&thread).await.expect("the thread is here");
+    commit(&there, move |write| {
+        write.set(&film(1), path("director"), "by two".into())?;
+        write.increment(&film(1), path("votes"), 3.into())?;
+        write.update(&film(2), [Change::Set(path("title"), "kept for an undelete".into())])?;
+        write.add(&film(3), path("tags"), "two".into())
+    })
+    .await;
+    two.connect(&spool_proto::Address { base: address, target: spool_proto::address::Target::None })
+        .await
+        .expect("loopback");
+    eventually("both see both", || async {
+        let get = |database: &Database, id| database.read(|read| read.get(&film(id))).expect("readable");
+        for database in [&here, &there] {
+            let (first, third) = (get(database, 1)?, get(database, 3)?);
+            let merged = first.get("title") == Some(&json!("by one"))
+                && first.get("director") == Some(&json!("by two"))
+                && first.get("votes") == Some(&json!(5));
+            if !merged || get(database, 2).is_some() || third["tags"] != json!(["one", "two"]) {
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
+    same_hash(&[&one, &two], &thread).await;
+
+    // A third that comes late folds the same; a restart changes nothing.
+    let three = TestNode::start(3).await;
+    three.join_from(&two, &thread, Scope::Read).await;
+    let expected = hash(&one, &thread).await;
+    eventually("a late joiner has the same", || async { (hash(&three, &thread).await == expected).then_some(()) })
+        .await;
+    let three = three.restart().await;
+    assert_eq!(hash(&three, &thread).await, expected);
+    for node in [one, two, three] {
+        node.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_has_no_database() {
+    let writer = TestNode::start(11).await;
+    let thread = writer.thread_with_name("sealed").await;
+    let follower = TestNode::start(12).await;
+    follower.join_from(&writer, &thread, Scope::Follow).await;
+    assert!(matches!(follower.database(&thread).await, Err(NodeError::NoReadKey(_))));
+    // With the key it has one.
+    follower.join_from(&writer, &thread, Scope::Read).await;
+    commit(&writer.database(&thread).await.expect("the thread is here"), |write| write.create(&film(1), Map::new()))
+        .await;
+    let database = follower.database(&thread).await.expect("it may read now");
+    eventually("the film arrives", || async { database.read(|read| read.get(&film(1))).expect("readable") }).await;
+    writer.stop().await;
+    follower.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fork_takes_back_what_both_copies_wrote() {
+    let node = TestNode::start(21).await;
+    let thread = node.thread_with_name("forked").await;
+    let database = node.database(&thread).await.expect("the thread is here");
+    commit(&database, |write| write.create(&film(1), map(json!({"n": 1})))).await;
+    let reader = TestNode::start(22).await;
+    reader.join_from(&node, &thread, Scope::Read).await;
+    let before = hash(&node, &thread).await;
+    eventually("the film arrives", || async { (hash(&reader, &thread).await == before).then_some(()) }).await;
+    let old = spool_integration_tests::copy_of(&*node.setup.kv);
+    let set = |n: u64| move |write: &mut Write<'_>| write.set(&film(1), Path::parse("n").expect("a path"), n.into());
+    commit(&database, set(2)).await;
+    let after = hash(&node, &thread).await;
+    eventually("the change arrives", || async { (hash(&reader, &thread).await == after).then_some(()) }).await;
+    let setup = Setup { kv: old, ..node.setup.clone() };
+    node.stop().await;
+    // The older copy does not know what it had written, and writes something else there.
+    let copy = setup.start().await;
+    let database = copy.database(&thread).await.expect("the thread is here");
+    commit(&database, set(3)).await;
+    copy.connect_to(&reader).await;
+    for node in [&copy, &reader] {
+        eventually("what was written twice does not count", || async {
+            (hash(node, &thread).await == before).then_some(())
+        })
+        .await;
+    }
+    tokio::time::timeout(Duration::from_secs(5), copy.stop()).await.expect("it ends");
+    reader.stop().await;
+}
