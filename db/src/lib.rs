@@ -5,6 +5,7 @@ pub mod document;
 pub mod documents;
 pub mod limits;
 pub mod operation;
+pub mod order;
 pub mod path;
 pub mod projector;
 pub mod query;

@@ -36,3 +36,22 @@ pub const REBUILD_KEYS: usize = 10_000;
 pub const RECENT_CHANGES: usize = 4_096;
 /// Bytes of them.
 pub const RECENT_CHANGES_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of a string that an index key keeps. Longer strings share a key with others, which costs looking at their documents and nothing else.
+pub const MAX_INDEX_STRING_BYTES: usize = 256;
+/// Distinct elements of an array that get an index entry each. A document of a mebibyte could otherwise make half a million of them;
+/// arrays with more are found through one entry that stands for all of these.
+pub const MAX_INDEX_ELEMENTS: usize = 1_024;
+/// Bytes of a query as text or JSON, checked before parsing.
+pub const MAX_QUERY_BYTES: usize = 256 * 1024;
+/// Conditions and connectives of one filter: every document is held against all of them.
+pub const MAX_CONDITIONS: usize = 1_000;
+/// Paths that one query sorts by.
+pub const MAX_SORT_KEYS: usize = 16;
+/// Paths that one query projects to.
+pub const MAX_FIELDS: usize = 256;
+/// Bytes that one query may hold in memory to sort and to collect results, unless its options say otherwise: some hundred thousand sort keys.
+pub const QUERY_MEMORY_BYTES: usize = 64 * 1024 * 1024;
+/// One of so many documents may be fetched through an index before a scan of all is expected to be faster: a fetch costs a seek each.
+pub const SCAN_ADVANTAGE: usize = 8;
+/// Index entries that are worth fetching in any collection, however small.
+pub const MIN_INDEX_ENTRIES: usize = 128;
