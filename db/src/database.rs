@@ -11,6 +11,7 @@ use crate::{
     limits::{RECENT_CHANGES, RECENT_CHANGES_BYTES},
     operation::Reverts,
     projector::{self, Progress},
+    query::Documents as _,
     source::Source,
     transaction::{Draft, Error, Read, Seen, Write},
 };
@@ -178,6 +179,15 @@ impl Database {
     /// The last position of the feed of changes.
     pub fn position(&self) -> u64 {
         lock(&self.0.recent).position()
+    }
+
+    /// How many documents of a collection exist.
+    ///
+    /// # Errors
+    ///
+    /// [`projector::Error`].
+    pub fn count(&self, collection: &str) -> Result<u64, projector::Error> {
+        documents::Collection::new(&self.0.view.reader(), collection).count()
     }
 
     /// A hash over all documents, equal on all peers that have folded the same events.

@@ -47,6 +47,13 @@ pub struct Document {
     marks: BTreeMap<Path, Mark>,
 }
 
+/// A document in its stored form.
+pub(crate) struct Encoded {
+    pub(crate) bytes: Vec<u8>,
+    /// Where the map of its fields is.
+    pub(crate) fields: std::ops::Range<usize>,
+}
+
 /// Why a stored document cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("the view is damaged: a document does not decode; rebuild it with `spool db rebuild`")]
@@ -249,14 +256,30 @@ impl Document {
 
     /// The stored form: canonical, and the same on every peer.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let existence = match self.existence {
+        self.encode().bytes
+    }
+
+    /// The stored form, and where in it the fields are.
+    pub(crate) fn encode(&self) -> Encoded {
+        fn append(bytes: &mut Vec<u8>, value: &impl Serialize) {
+            serde_ipld_dagcbor::to_writer(bytes, value)
+                .expect("JSON values have a dag-cbor form, and a Vec takes every write");
+        }
+        let existence: u64 = match self.existence {
             Existence::Unborn => 0,
             Existence::Alive => 1,
             Existence::Deleted => 2,
         };
         let last = self.last.map(|last| (last.time.as_u64(), serde_bytes::ByteArray::new(last.log), last.counter));
-        let marks: Vec<_> = self.marks.iter().collect();
-        serde_ipld_dagcbor::to_vec(&(existence, last, &self.fields, marks)).expect("JSON values have a dag-cbor form")
+        // An array of four.
+        let mut bytes = vec![0x84];
+        append(&mut bytes, &existence);
+        append(&mut bytes, &last);
+        let start = bytes.len();
+        append(&mut bytes, &self.fields);
+        let fields = start..bytes.len();
+        append(&mut bytes, &self.marks.iter().collect::<Vec<_>>());
+        Encoded { bytes, fields }
     }
 
     /// From the stored form.

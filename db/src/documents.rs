@@ -13,14 +13,17 @@ use crate::{
     limits::CHECKPOINT_EVENTS,
     operation::{Decoded, Operation, Target, Transaction},
     projector::{Added, Error, Input, Reducer},
+    query::Documents as _,
 };
 
 pub mod changes;
 mod fold;
 pub(crate) mod keys;
+mod reading;
 mod stored;
 
 pub use changes::{Change, Kind};
+pub use reading::Collection;
 pub use stored::Entry;
 
 /// Number of the view.
@@ -99,10 +102,16 @@ impl Reducer for Documents {
             }
         }
         let mut folder = fold::Folder::new(input.reader, input.source, self.keep_every);
+        let mut counts: BTreeMap<String, i64> = BTreeMap::new();
         for (target, touched) in touched {
             let Some(mut folded) = folder.fold(&target, touched, batch)? else { continue };
             self.changes.extend(self.feed.note(&target, &mut folded, input.reader, batch)?);
             stored::write(&target, &folded, batch);
+            *counts.entry(target.collection).or_default() += folded.born();
+        }
+        for (collection, change) in counts.into_iter().filter(|(_, change)| *change != 0) {
+            let count = Collection::new(input.reader, &collection).count()?.saturating_add_signed(change);
+            batch.put(keys::count(&collection), count.to_be_bytes().to_vec());
         }
         Ok(())
     }

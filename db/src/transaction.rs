@@ -8,9 +8,10 @@ use spool_store::view::Reader;
 use crate::{
     Change, Document, Operation, Path, Target, Transaction,
     document::Size,
-    documents,
+    documents::{self, Collection},
     limits::{MAX_OPERATIONS, MAX_TRANSACTION_BYTES},
     operation, projector,
+    query::{self, Options, Query},
     stamp::Dot,
 };
 
@@ -55,6 +56,9 @@ pub enum Error {
     /// Documents cannot be read.
     #[error(transparent)]
     View(#[from] projector::Error),
+    /// The query cannot be answered.
+    #[error(transparent)]
+    Query(#[from] query::Error<projector::Error>),
     /// The event was not appended.
     #[error("append the event")]
     Append(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -84,6 +88,15 @@ impl<'a> Read<'a> {
     /// [`Error::View`].
     pub fn get(&self, target: &Target) -> Result<Option<Map<String, Value>>, Error> {
         Ok(self.document(target)?.shown(&target.id))
+    }
+
+    /// The documents of a collection that answer a query.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Query`].
+    pub fn find(&self, collection: &str, query: Query, options: Options) -> Result<Vec<query::Document>, Error> {
+        Ok(query::find(query, &[], &Collection::new(self.reader, collection), options)?)
     }
 
     /// A document with all that is known of it, existing or not.

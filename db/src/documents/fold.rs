@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Document, Stamp,
-    document::Size,
+    document::{Encoded, Size},
     limits::CACHED_EVENTS,
     operation::{Operation, Target, Transaction},
     projector::Error,
@@ -23,7 +23,15 @@ pub(super) struct Folded {
     /// None if no event has changed it.
     pub(super) after: Option<Entry>,
     /// The stored form of the document after.
-    pub(super) state: Vec<u8>,
+    pub(super) state: Encoded,
+}
+
+impl Folded {
+    /// How many documents more exist.
+    pub(super) fn born(&self) -> i64 {
+        let alive = |entry: &Option<Entry>| i64::from(entry.as_ref().is_some_and(|entry| entry.document.is_alive()));
+        alive(&self.after) - alive(&self.before)
+    }
 }
 
 pub(super) struct Folder<'a> {
@@ -67,9 +75,12 @@ impl<'a> Folder<'a> {
                 }
             }
         };
-        let state = after.as_ref().map(|entry| entry.document.to_bytes()).unwrap_or_default();
+        let state = match &after {
+            Some(entry) => entry.document.encode(),
+            None => Encoded { bytes: Vec::new(), fields: 0..0 },
+        };
         let after = after.map(|after| Entry {
-            bytes: state.len(),
+            bytes: state.bytes.len(),
             position: before.as_ref().map_or(0, |before| before.position),
             ..after
         });

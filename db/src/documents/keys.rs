@@ -2,12 +2,13 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | 1 ‖ collection ‖ 0 ‖ id ‖ 0 | events since the last kept state (2 bytes) ‖ position in the feed (8 bytes) ‖ the document |
+//! | 1 ‖ collection ‖ 0 ‖ id ‖ 0 | see [`super::stored`] |
 //! | 2 ‖ collection ‖ 0 ‖ id ‖ 0 ‖ stamp | nothing, or the document as this event left it |
 //! | 3 ‖ position | kind ‖ collection ‖ 0 ‖ id; the last change of that document |
 //! | 4 ‖ stamp | nothing; the event has parts that a newer program knows |
 //! | 5 | the last position of the feed |
-//! | 6 ‖ ... | indexes, see [`crate::index`] |
+//! | 6 ‖ collection ‖ 0 ‖ length of the index's name (2 bytes) ‖ its name ‖ key ‖ id | length of the id (1 byte) |
+//! | 7 ‖ collection | how many of its documents exist, 8 bytes |
 
 use crate::{Stamp, operation::Target};
 
@@ -26,6 +27,21 @@ pub(crate) fn document(target: &Target) -> Vec<u8> {
 /// What the documents of a collection begin with.
 pub(crate) fn collection(name: &str) -> Vec<u8> {
     [&[1], name.as_bytes(), &[0]].concat()
+}
+
+/// The id in the key of a document of the collection with this prefix.
+pub(crate) fn id<'a>(key: &'a [u8], collection: &[u8]) -> Option<&'a str> {
+    std::str::from_utf8(key.strip_prefix(collection)?.strip_suffix(&[0])?).ok()
+}
+
+/// What the entries of an index begin with.
+pub(crate) fn index(collection: &str, name: &str) -> Vec<u8> {
+    let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
+    [&[6], collection.as_bytes(), &[0], &length.to_be_bytes(), name.as_bytes()].concat()
+}
+
+pub(crate) fn count(collection: &str) -> Vec<u8> {
+    [&[7], collection.as_bytes()].concat()
 }
 
 /// The collection and id in the key of a document.
