@@ -157,3 +157,79 @@ fn a_reconnecting_peer_costs_no_more_than_before() {
     let compared = simulation.trace.count(writer, followers[0], "edges", start);
     assert!(compared <= 11, "{compared} comparisons in 100 s");
 }
+
+/// Two who were invited find each other before either finds whoever has something: being connected is not having it.
+#[test]
+fn newcomers_who_know_only_each_other_go_on_looking() {
+    let mut simulation = Simulation::new(8);
+    let [writer, first, second] = simulation.add_nodes();
+    simulation.set_discovery(false);
+    let thread = simulation.thread_of(&[(writer, Part::Writer)]);
+    let log = simulation.log(writer, &thread);
+    simulation.append(writer, &thread, Durability::Sync);
+    for node in [first, second] {
+        simulation.join(node, &thread, Part::Follower);
+    }
+    simulation.connect(first, second);
+    simulation.run_for(SECOND * 3);
+    // Those who search now know of the writer; the writer has found nobody and waits long until it tries again.
+    let searches =
+        |simulation: &Simulation| [first, second].map(|node| simulation.trace.searches[&(node, thread.id.clone())]);
+    assert_eq!(searches(&simulation), [1, 1]);
+    simulation.run_for(SECOND * 3);
+    assert_eq!(searches(&simulation), [2, 2]);
+    simulation.set_discovery(true);
+    let has = |simulation: &mut Simulation| {
+        [first, second].iter().all(|node| simulation.counter(*node, &thread.id, &log) == 1)
+    };
+    assert!(simulation.run_until(SECOND * 20, has));
+    // Found: nobody looks any more.
+    simulation.run_for(SECOND * 60);
+    let found = searches(&simulation);
+    simulation.run_for(SECOND * 600);
+    assert_eq!(searches(&simulation), found);
+}
+
+/// The writer may not know where its follower is, and the other follower may not have all: whoever is lost is looked for.
+#[test]
+fn a_lost_peer_is_looked_for_though_another_is_left() {
+    let (mut simulation, writer, followers, thread) = replicated(9, 2, 10, 10);
+    simulation.set_discovery(false);
+    let searches = |simulation: &Simulation| {
+        simulation.trace.searches.get(&(followers[0], thread.id.clone())).copied().unwrap_or(0)
+    };
+    let before = searches(&simulation);
+    simulation.run_for(SECOND * 60);
+    assert_eq!(searches(&simulation), before);
+    simulation.disconnect(writer, followers[0]);
+    simulation.run_for(SECOND * 12);
+    assert_eq!(searches(&simulation), before + 2);
+    simulation.connect(writer, followers[0]);
+    simulation.run_for(SECOND * 600);
+    assert_eq!(searches(&simulation), before + 2);
+    // Who never comes back is given up.
+    simulation.disconnect(writer, followers[0]);
+    simulation.run_for(SECOND * 1_800);
+    let after = searches(&simulation);
+    simulation.run_for(SECOND * 1_800);
+    assert_eq!(searches(&simulation), after);
+    assert_eq!(after, before + 2 + 7);
+}
+
+#[test]
+fn a_ticket_with_other_addresses_is_followed_at_once() {
+    let (mut simulation, writer, followers, thread) = replicated(10, 1, 1, 10);
+    let searches = |simulation: &Simulation| {
+        simulation.trace.searches.get(&(followers[0], thread.id.clone())).copied().unwrap_or(0)
+    };
+    let before = searches(&simulation);
+    let mut state = thread.state(Part::Follower);
+    simulation.enter(followers[0], &thread, state.clone());
+    simulation.run_for(SECOND);
+    assert_eq!(searches(&simulation), before);
+    state.addresses = vec![serde_bytes::ByteBuf::from(vec![1, 2, 3])];
+    simulation.enter(followers[0], &thread, state);
+    simulation.run_for(SECOND);
+    assert_eq!(searches(&simulation), before + 1);
+    assert!(simulation.is_up(writer));
+}
