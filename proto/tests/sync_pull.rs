@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use spool_proto::sync::{
     Durability,
+    limits::MAX_AHEAD_BYTES,
     sim::{LinkSettings, Malice, NodeId, Part, SharedThread, Simulation},
 };
 
@@ -108,6 +109,56 @@ fn a_pull_that_broke_resumes_where_it_stopped() {
     let bytes: usize = served.map(|sent| sent.bytes).sum();
     // Each crash wastes at most the pages in flight.
     assert!(bytes < 1_500 * 8_400 + 2 * 5 * 1_100_000, "{bytes} bytes for a log of 12 MB");
+}
+
+/// A follower passes on what it has, and a page whose sync failed is not that.
+#[test]
+fn pages_whose_sync_failed_are_passed_on_to_nobody() {
+    let (mut simulation, writer, _, thread) = replicated(11, 0, 5_000, 100);
+    let log = simulation.log(writer, &thread);
+    let [middle, end] = simulation.add_nodes();
+    simulation.set_discovery(false);
+    [middle, end].iter().for_each(|node| drop(simulation.join(*node, &thread, Part::Follower)));
+    simulation.connect(middle, end);
+    simulation.run_for(SECOND * 3);
+    simulation.connect(writer, middle);
+    let begun = |simulation: &mut Simulation| simulation.counter(middle, &thread.id, &log) > 0;
+    while !begun(&mut simulation) {
+        simulation.run_for(Duration::from_millis(1));
+    }
+    simulation.fail_next_sync(middle);
+    simulation.run_for(SECOND * 20);
+    let here = simulation.counter(middle, &thread.id, &log);
+    let there = simulation.counter(end, &thread.id, &log);
+    assert!(here < 5_000 && there <= here, "{here} records are durable, {there} were passed on");
+    assert!(simulation.trace.wakes.get(&(middle, thread.id.clone(), log)).is_none_or(|counter| *counter <= here));
+    simulation.crash(middle);
+    simulation.restart(middle);
+    assert!(simulation.settle(SECOND * 60), "{:?}", simulation.all_differences());
+    assert_eq!([middle, end].map(|node| simulation.counter(node, &thread.id, &log)), [5_000; 2]);
+    assert!(simulation.trace.forks.is_empty() && simulation.trace.penalties.is_empty());
+    assert_eq!(simulation.leaks(), Vec::<String>::new());
+}
+
+#[test]
+fn what_waits_for_a_missing_page_is_bounded() {
+    let (mut simulation, writer, followers, thread) = replicated(12, 3, 3_000, 8_000);
+    let log = simulation.log(writer, &thread);
+    simulation.crash(writer);
+    let reader = simulation.add_node();
+    simulation.join(reader, &thread, Part::Reader);
+    followers.iter().for_each(|follower| simulation.connect(reader, *follower));
+    let begun = |simulation: &mut Simulation| simulation.counter(reader, &thread.id, &log) > 0;
+    assert!(simulation.run_until(SECOND * 20, begun));
+    simulation.corrupt(followers[0], Malice::Silent);
+    let mut most = 0;
+    for _ in 0..3_000 {
+        simulation.run_for(Duration::from_millis(10));
+        most = most.max(simulation.ahead_bytes(reader, &thread.id, &log));
+    }
+    println!("{most} bytes at the most");
+    assert!((MAX_AHEAD_BYTES / 2..=MAX_AHEAD_BYTES).contains(&most), "{most} bytes waited");
+    assert_eq!(simulation.counter(reader, &thread.id, &log), 3_000);
 }
 
 #[test]
