@@ -118,7 +118,9 @@ fn pages_whose_sync_failed_are_passed_on_to_nobody() {
     let log = simulation.log(writer, &thread);
     let [middle, end] = simulation.add_nodes();
     simulation.set_discovery(false);
-    [middle, end].iter().for_each(|node| drop(simulation.join(*node, &thread, Part::Follower)));
+    for node in [middle, end] {
+        simulation.join(node, &thread, Part::Follower);
+    }
     simulation.connect(middle, end);
     simulation.run_for(SECOND * 3);
     simulation.connect(writer, middle);
