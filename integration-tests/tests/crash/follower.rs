@@ -41,9 +41,10 @@ async fn a_follower_that_is_killed_in_mid_pull_goes_on_where_it_was() {
     let mut seen = VecDeque::from([0]);
     while seen.len() <= KILLS {
         let before = seen.back().copied().unwrap_or_default();
-        // Half of what there is for each life: the rest comes while the kill is on its way.
+        // At most half of what there is for each life: more comes while the kill is on its way.
         let lives = (KILLS + 1 - seen.len()) as u64;
-        let until = before + 1 + moments.below((head.counter - before) / (2 * lives));
+        let share = ((head.counter - before) / lives).min(RECORDS / KILLS as u64) / 2;
+        let until = before + 1 + moments.below(share.max(1));
         let at = eventually("the pull goes on", || {
             let (api, thread) = (Api::connect(&following), thread.clone());
             async move {
