@@ -2,5 +2,6 @@
 
 #[cfg(test)]
 mod power {
+    mod follower;
     mod writer;
 }

@@ -85,6 +85,71 @@ fn after_a_failed_commit_the_log_goes_on_from_what_is_on_disk() {
     assert_eq!(simulation.leaks(), Vec::<String>::new());
 }
 
+/// After a failed sync nobody knows what the disk has: nothing is acknowledged or told any more, and what is there after the next start goes on.
+#[test]
+fn a_failed_sync_of_own_records_is_told_to_callers_and_to_nobody_else() {
+    let (mut simulation, [writer, follower, reader], thread) = trio(10);
+    let log = simulation.log(writer, &thread);
+    simulation.append(writer, &thread, Durability::Sync);
+    simulation.run_for(SECOND);
+    let start = simulation.now();
+    simulation.fail_next_sync(writer);
+    let relaxed = simulation.append(writer, &thread, Durability::Relaxed);
+    let synced = simulation.append(writer, &thread, Durability::Sync);
+    simulation.run_for(SECOND);
+    // It was written, and more was not promised.
+    assert!(matches!(simulation.trace.replies.get(&(writer, relaxed)), Some(Ok(_))));
+    let later = simulation.append(writer, &thread, Durability::Relaxed);
+    simulation.run_for(SECOND);
+    for request in [synced, later] {
+        assert!(matches!(simulation.trace.replies.get(&(writer, request)), Some(Err(AppendError::Store(_)))));
+    }
+    assert_eq!(simulation.trace.count(writer, follower, "push", start), 0);
+    assert!(simulation.trace.published.iter().all(|published| published.by != writer || published.at < start));
+    assert_eq!(simulation.trace.wakes.get(&(writer, thread.id.clone(), log)), Some(&1));
+    simulation.crash(writer);
+    simulation.restart(writer);
+    let again = simulation.append(writer, &thread, Durability::Sync);
+    assert!(simulation.settle(SECOND * 30), "{:?}", simulation.all_differences());
+    assert!(
+        matches!(simulation.trace.replies.get(&(writer, again)), Some(Ok(Outcome::Appended(receipt))) if receipt.head.counter == 2)
+    );
+    assert_eq!([writer, follower, reader].map(|node| simulation.counter(node, &thread.id, &log)), [2; 3]);
+    assert!(simulation.trace.forks.is_empty());
+    assert_eq!(simulation.leaks(), Vec::<String>::new());
+}
+
+#[test]
+fn callers_of_a_thread_that_cannot_be_read_are_told_and_the_next_ones_are_served() {
+    let (mut simulation, [writer, follower, reader], thread) = trio(11);
+    let log = simulation.log(writer, &thread);
+    simulation.append(writer, &thread, Durability::Sync);
+    simulation.run_for(SECOND);
+    [follower, reader].iter().for_each(|node| simulation.crash(*node));
+    simulation.crash(writer);
+    simulation.restart(writer);
+    simulation.fail_next_load(writer);
+    let (append, sync) = (simulation.append(writer, &thread, Durability::Sync), simulation.sync(writer, &thread));
+    simulation.run_for(Duration::from_millis(100));
+    for request in [append, sync] {
+        assert!(matches!(simulation.trace.replies.get(&(writer, request)), Some(Err(AppendError::Store(_)))));
+    }
+    assert_eq!(simulation.leaks(), Vec::<String>::new());
+    // A peer that asks meanwhile comes again.
+    simulation.fail_next_load(writer);
+    simulation.restart(reader);
+    simulation.restart(follower);
+    let append = simulation.append(writer, &thread, Durability::Sync);
+    simulation.run_for(Duration::from_millis(100));
+    assert!(matches!(simulation.trace.replies.get(&(writer, append)), Some(Err(AppendError::Store(_)))));
+    let append = simulation.append(writer, &thread, Durability::Sync);
+    assert!(simulation.settle(SECOND * 30), "{:?}", simulation.all_differences());
+    assert!(matches!(simulation.trace.replies.get(&(writer, append)), Some(Ok(_))));
+    assert_eq!([writer, follower, reader].map(|node| simulation.counter(node, &thread.id, &log)), [2; 3]);
+    assert!(simulation.trace.penalties.is_empty(), "{:?}", simulation.trace.penalties);
+    assert_eq!(simulation.leaks(), Vec::<String>::new());
+}
+
 /// Whatever moment the power fails at: what was told to others is on the disk, so the log goes on without contradiction.
 #[test]
 fn a_power_cut_at_any_point_contradicts_nothing_that_was_sent() {

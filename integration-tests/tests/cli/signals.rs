@@ -1,12 +1,13 @@
 //! Signals, and who has the repository.
 
 use std::{
-    io::{BufRead as _, BufReader},
-    process::Stdio,
+    io::{self, BufRead as _, BufReader, Lines, Write as _},
+    process::{Child, ChildStdout, Stdio},
+    thread::{self, JoinHandle},
 };
 
-use serde_json::json;
-use spool_integration_tests::daemon::Repo;
+use serde_json::{Value, json};
+use spool_integration_tests::daemon::{Outcome, Repo};
 
 #[test]
 fn sigterm_and_sigint_end_the_daemon_with_0() {
@@ -32,6 +33,75 @@ fn sigterm_and_sigint_end_the_daemon_with_0() {
         assert_eq!(child.wait().unwrap().code(), Some(0), "{signal}");
         assert!(!repo.path().join("api").exists());
     }
+}
+
+/// Far more events than a daemon can append before it is told to stop.
+fn many_events() -> String {
+    "{\"some\":\"event\"}\n".repeat(400_000)
+}
+
+/// An append that runs while the daemon is told to stop, and has printed its first receipt.
+struct Appending {
+    child: Child,
+    receipts: Lines<BufReader<ChildStdout>>,
+    feeding: JoinHandle<io::Result<()>>,
+}
+
+impl Appending {
+    fn start(repo: &Repo) -> Self {
+        let mut child = repo.command(["append", "load", "--json"]).stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let feeding = thread::spawn(move || stdin.write_all(many_events().as_bytes()));
+        let mut receipts = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first: Value = serde_json::from_str(&receipts.next().unwrap().unwrap()).unwrap();
+        assert_eq!(first["counter"], json!(1));
+        Self { child, receipts, feeding }
+    }
+
+    /// The last receipt and how it ended: the daemon said why, or the connection broke before it could.
+    fn end(self) -> Value {
+        let last = self.receipts.map(Result::unwrap).last().expect("more receipts than the first");
+        let ended = self.child.wait_with_output().unwrap();
+        // A broken pipe, most likely: the command ended before its input.
+        let _ = self.feeding.join().unwrap();
+        let ended = Outcome::from(ended);
+        let (code, reason, message) = ended.error();
+        assert_eq!(ended.code.map(i64::from), Some(code), "{ended:?}");
+        assert!(matches!((code, reason.as_str()), (4, "unreachable-daemon") | (7, "stopping")), "{ended:?}");
+        assert!(message.contains("appended"), "{message}");
+        serde_json::from_str(&last).unwrap()
+    }
+}
+
+/// Nothing is lost that was acknowledged.
+fn has_all_until(repo: &Repo, last: &Value) {
+    let daemon = repo.start(&[]);
+    let head = repo.json(&["log", "load", "--last", "1"]).remove(0);
+    assert!(head["counter"].as_u64().unwrap() >= last["counter"].as_u64().unwrap());
+    assert_eq!(repo.json(&["verify", "load"])[0]["faults"], json!(0));
+    assert_eq!(daemon.stop().code(), Some(0));
+}
+
+#[test]
+fn a_daemon_that_stops_lets_running_appends_end() {
+    let repo = Repo::new("stopping");
+    let daemon = repo.start(&[]);
+    repo.text(&["thread", "create", "load"]);
+    let appending = Appending::start(&repo);
+    let ended = thread::spawn(move || appending.end());
+    assert_eq!(daemon.stop().code(), Some(0));
+    has_all_until(&repo, &ended.join().unwrap());
+}
+
+/// Its receipts fill the pipe, so that it reads no answers: after a while the daemon cuts it off.
+#[test]
+fn a_client_that_stands_still_does_not_hold_up_the_end_of_the_daemon() {
+    let repo = Repo::new("standing");
+    let daemon = repo.start(&[]);
+    repo.text(&["thread", "create", "load"]);
+    let appending = Appending::start(&repo);
+    assert_eq!(daemon.stop().code(), Some(0));
+    has_all_until(&repo, &appending.end());
 }
 
 #[test]

@@ -34,7 +34,7 @@ Exit codes:
   1    failed
   2    wrong arguments, input or configuration
   3    not found: thread, log, record, body, repository
-  4    no daemon answers
+  4    no daemon answers, or the connection to it broke
   5    verification found a fault, or stored data is damaged
   6    refused: no key for it, not supported for this thread, or it is there already
   7    not now: busy, or no peer that has it is online; trying again can help
@@ -86,9 +86,11 @@ impl From<anyhow::Error> for Failure {
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         let reason = status.metadata().get(api::REASON).and_then(|reason| reason.to_str().ok()).map(String::from);
+        // Without our trailer it is the connection that says so, not the node. Under an answer that was cut off it has many codes, and a cause.
+        let broken =
+            reason.is_none() && (status.code() == Code::Unavailable || std::error::Error::source(&status).is_some());
         let exit = match status.code() {
-            // Without our trailer it is the connection that says so, not the node.
-            Code::Unavailable if reason.is_none() => Exit::Unreachable,
+            _ if broken => Exit::Unreachable,
             Code::InvalidArgument | Code::OutOfRange => Exit::Usage,
             Code::NotFound => Exit::NotFound,
             Code::DataLoss => Exit::Damaged,
@@ -150,6 +152,22 @@ mod tests {
         assert_eq!(exit(Error::Stopping), Exit::Unavailable);
         assert_eq!(exit(Error::Storage("full".into())), Exit::Failed);
         assert_eq!(Failure::from(Status::unavailable("broken")).exit, Exit::Unreachable);
+    }
+
+    /// A daemon that ends while an answer is under way may take the rest of it along, and its status with that: what HTTP/2 says then is `Internal`,
+    /// `Unknown` or `Cancelled`.
+    #[test]
+    fn a_connection_that_breaks_under_an_answer_is_no_failure_of_the_command() {
+        let cut = Status::from_error(Box::new(io::Error::new(io::ErrorKind::ConnectionReset, "reset by peer")));
+        for code in [Code::Internal, Code::Unknown, Code::Cancelled] {
+            let mut status = Status::new(code, "error reading a body from connection");
+            assert_eq!(Failure::from(status.clone()).exit, Exit::Failed, "{code:?} from the daemon");
+            status.set_source(std::sync::Arc::new(cut.clone()));
+            let failure = Failure::from(status);
+            assert_eq!((failure.exit, failure.reason.as_str()), (Exit::Unreachable, "unreachable-daemon"), "{code:?}");
+            assert!(failure.error.to_string().starts_with("the connection to the daemon broke: "), "{failure:?}");
+        }
+        assert_eq!(Failure::from(cut).exit, Exit::Unreachable);
     }
 
     #[test]

@@ -363,7 +363,7 @@ pub enum Effect {
         /// The DHT key.
         key: [u8; 32],
     },
-    /// No connected peer has the thread: dial known addresses, ask the DHT.
+    /// More peers of the thread are wanted: dial known addresses, ask the DHT.
     FindPeers {
         /// The thread.
         thread: ThreadId,

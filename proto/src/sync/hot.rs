@@ -15,6 +15,7 @@ use super::{
     limits::MAX_LOGS,
     log::Log,
     state::{LogState, ThreadState},
+    timers::Timer,
 };
 use crate::{
     PeerId,
@@ -35,8 +36,10 @@ pub(super) struct Thread {
     pub(super) subscribed: bool,
     /// Last use; decides what cools and which topics are left.
     pub(super) used: Duration,
-    /// How long to wait before peers are looked for again; nothing while there are some.
+    /// How long to wait before peers are looked for again.
     pub(super) discover_wait: Duration,
+    /// Peers are looked for though there are some: one of few has gone.
+    pub(super) wants_peers: bool,
     /// A caller waits for all peers.
     pub(super) sync: Option<SyncRun>,
     /// Logs that got new durable records while they were read from disk, and whether they are this node's own.
@@ -138,6 +141,7 @@ impl Thread {
             subscribed: false,
             used: now,
             discover_wait: super::limits::DISCOVER_INTERVAL,
+            wants_peers: false,
             sync: None,
             missed: BTreeMap::new(),
             incomplete: false,
@@ -180,6 +184,18 @@ impl Thread {
         let logs: BTreeMap<_, _> = logs.iter().map(|(id, state)| (*id, state)).collect();
         let entries = logs.into_iter().filter_map(|(id, state)| entry(id, state, state.active_head()));
         self.edge = Some(self.access().edge(entries));
+    }
+
+    /// Nothing durable is here: whoever is connected may be as new to the thread as this node.
+    pub(super) fn is_empty(&mut self) -> bool {
+        self.edge() == self.access().edge([])
+    }
+
+    /// Starts looking for peers over again, `wait` from now.
+    pub(super) fn look_for_peers(&mut self, wait: Duration, context: &mut Context<'_>) {
+        self.wants_peers = true;
+        self.discover_wait = super::limits::DISCOVER_INTERVAL;
+        context.after(wait, Timer::Discover(self.id.clone()));
     }
 
     /// To be called when anything changed that the edge covers. What is not in memory keeps its edge.

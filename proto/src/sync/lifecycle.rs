@@ -33,6 +33,7 @@ impl World {
 
     pub(super) fn on_join(&mut self, request: RequestId, id: &ThreadId, state: ThreadState, context: &mut Context<'_>) {
         let before = self.threads.get(id).map(|thread| thread.state.clone());
+        let mut elsewhere = false;
         let state = match &before {
             None => state,
             Some(before) => {
@@ -42,6 +43,7 @@ impl World {
                 }
                 merged.name = state.name.or(merged.name);
                 if !state.addresses.is_empty() {
+                    elsewhere = merged.addresses != state.addresses;
                     merged.addresses = state.addresses;
                 }
                 merged
@@ -52,6 +54,10 @@ impl World {
         let then = Then::Joined { request, before };
         context.persist(Durability::Sync, vec![write], |batch| Pending::new(batch, id.clone(), then));
         self.enter(id, state, context);
+        if let Some(thread) = self.threads.get(id).filter(|_| elsewhere) {
+            let key = *thread.access().dht_key();
+            context.push(Effect::FindPeers { thread: id.clone(), key });
+        }
     }
 
     /// Takes a thread, or other keys for one that is here, into memory.
@@ -243,16 +249,18 @@ impl World {
         thread.memory = Memory::Cold;
     }
 
-    /// Looks for peers while a thread has none, ever less often.
+    /// Looks for peers, ever less often, while a thread has none, or none that had anything, or fewer than a while ago.
     pub(super) fn discover(&mut self, id: &ThreadId, context: &mut Context<'_>) {
         let Some(thread) = self.threads.get_mut(id) else { return };
-        if !thread.peers.is_empty() {
+        if !thread.peers.is_empty() && !thread.wants_peers && !thread.is_empty() {
             thread.discover_wait = DISCOVER_INTERVAL;
             return;
         }
         let key = *thread.access().dht_key();
         context.push(Effect::FindPeers { thread: id.clone(), key });
         let wait = thread.discover_wait;
+        // Whoever has been away for so long looks for this node itself when it is back.
+        thread.wants_peers &= wait < MAX_DISCOVER_INTERVAL;
         thread.discover_wait = wait.saturating_mul(2).min(MAX_DISCOVER_INTERVAL);
         context.after(wait, Timer::Discover(id.clone()));
     }

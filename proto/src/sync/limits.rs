@@ -56,7 +56,9 @@ pub const SYNC_PATIENCE: Duration = Duration::from_secs(60);
 pub const SYNC_PATIENCE_ALONE: Duration = Duration::from_secs(10);
 /// How soon a proof that was not answered, or not believed, is shown again.
 pub const PROVE_RETRY: Duration = Duration::from_secs(2);
-/// How soon peers are looked for when a thread has none; doubled each time.
+/// Peers of a thread with which no more are looked for: the pages of a pull are spread over four.
+pub const ENOUGH_PEERS: usize = 4;
+/// How soon peers are looked for again when a thread has none, or lacks some; doubled each time.
 pub const DISCOVER_INTERVAL: Duration = Duration::from_secs(5);
 /// The longest such wait.
 pub const MAX_DISCOVER_INTERVAL: Duration = Duration::from_secs(300);

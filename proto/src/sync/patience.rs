@@ -6,7 +6,7 @@ use super::{
     effect::{AppendError, Effect, Outcome, RequestId},
     engine::{Context, World},
     hot::{SyncRun, Thread},
-    limits::{SYNC_PATIENCE, SYNC_PATIENCE_ALONE},
+    limits::{ENOUGH_PEERS, SYNC_PATIENCE, SYNC_PATIENCE_ALONE},
     timers::Timer,
 };
 use crate::id::ThreadId;
@@ -39,7 +39,7 @@ impl World {
                 *log
             })
             .collect();
-        if peers.is_empty() {
+        if peers.len() < ENOUGH_PEERS {
             context.push(Effect::FindPeers { thread: id.clone(), key });
         }
         peers.iter().for_each(|peer| self.check_heads(peer, id, context));

@@ -44,6 +44,15 @@ impl Pull {
         !self.in_flight.is_empty() || self.verifying > 0
     }
 
+    #[cfg(any(test, feature = "test-utils"))]
+    pub(super) fn ahead_bytes(&self) -> usize {
+        debug_assert_eq!(
+            self.ahead_bytes,
+            self.ahead.values().map(|(record, _)| record.sealed().bytes.len()).sum::<usize>()
+        );
+        self.ahead_bytes
+    }
+
     /// Learns how large records of this log are, so that a range is about a page.
     pub(super) fn note_size(&mut self, record: &VerifiedRecord) {
         let size = record.sealed().bytes.len();

@@ -10,7 +10,9 @@ use super::{
     engine::{Context, World},
     hot::Thread,
     input::Failure,
-    limits::{MAX_HEAD_REQUESTS, MAX_SESSIONS, PROVE_RETRY, SYNC_INTERVAL, SYNC_RETRY},
+    limits::{
+        DISCOVER_INTERVAL, ENOUGH_PEERS, MAX_HEAD_REQUESTS, MAX_SESSIONS, PROVE_RETRY, SYNC_INTERVAL, SYNC_RETRY,
+    },
     serve::Asked,
     timers::Timer,
 };
@@ -85,8 +87,10 @@ impl World {
         if !thread.peers.remove(peer) {
             return;
         }
-        if thread.peers.is_empty() {
-            context.after(Duration::ZERO, Timer::Discover(id.clone()));
+        // The others may have less than the one that has gone, and nobody but this node may know where it is.
+        if thread.peers.len() < ENOUGH_PEERS {
+            let wait = if thread.peers.is_empty() { Duration::ZERO } else { DISCOVER_INTERVAL };
+            thread.look_for_peers(wait, context);
         }
         if let Some(run) = &mut thread.sync
             && run.waiting.remove(peer)
@@ -210,6 +214,7 @@ impl World {
         if !thread.peers.insert(peer) {
             return false;
         }
+        thread.wants_peers = false;
         if let Some(run) = &mut thread.sync {
             run.waiting.insert(peer);
             self.check_heads(&peer, id, context);

@@ -20,6 +20,7 @@ use crate::limits::{STALL_POLL_INTERVAL, STALL_POLLS};
 
 mod reclaim;
 mod tuning;
+mod wal;
 
 pub use tuning::Options;
 
@@ -43,6 +44,16 @@ pub enum OpenError {
         /// What RocksDB said.
         #[source]
         source: rocksdb::Error,
+    },
+    /// The list of its files is damaged.
+    #[error(
+        "{path} is damaged at byte {at}: put back a backup of the store, or let peers send what it had to a new one"
+    )]
+    Damaged {
+        /// The damaged file.
+        path: PathBuf,
+        /// Where, in bytes.
+        at: u64,
     },
     /// Its files are damaged or cannot be read.
     #[error("cannot open the store in {path}")]
@@ -82,6 +93,7 @@ impl Rocks {
     /// [`OpenError`] says what to do.
     pub fn open(path: &Path, options: &Options) -> Result<Self, OpenError> {
         make_private_directory(path).map_err(|source| OpenError::Directory { path: path.to_owned(), source })?;
+        mend(path)?;
         let open_error = |source: rocksdb::Error| {
             let path = path.to_owned();
             if source.as_ref().contains("lock") && source.kind() == rocksdb::ErrorKind::IOError {
@@ -150,6 +162,21 @@ impl Drop for Rocks {
     fn drop(&mut self) {
         self.reclaim.stop(&self.db);
     }
+}
+
+/// Takes from the logs of a store what RocksDB would stumble over.
+///
+/// That a process which has the store open is writing them meanwhile does no harm: it writes whole headers, and none of those that are looked for.
+fn mend(path: &Path) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Directory { path: path.to_owned(), source };
+    for damage in wal::damages(path).map_err(failed)? {
+        if !wal::is_write_ahead(&damage.path) {
+            return Err(OpenError::Damaged { path: damage.path, at: damage.at });
+        }
+        tracing::warn!(path = %damage.path.display(), at = damage.at, "the write-ahead log is damaged, as by a power cut: what comes behind is dropped");
+        wal::cut(&damage).map_err(failed)?;
+    }
+    Ok(())
 }
 
 fn make_private_directory(path: &Path) -> io::Result<()> {

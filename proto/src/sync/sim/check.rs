@@ -39,6 +39,13 @@ impl Simulation {
         self.disk(node).find(thread, log).map_or(0, LogImage::active)
     }
 
+    /// Bytes of verified records of a log that wait in a node's memory for the ones before them.
+    pub fn ahead_bytes(&mut self, node: NodeId, thread: &ThreadId, log: &LogId) -> usize {
+        let engine = self.engine(node);
+        let log = engine.and_then(|engine| engine.world_mut().log_mut(thread, log));
+        log.map_or(0, |log| log.pull.ahead_bytes())
+    }
+
     /// A node's engine, for its status.
     pub fn engine(&mut self, node: NodeId) -> Option<&mut Engine> {
         self.node_mut(node).engine.as_mut()

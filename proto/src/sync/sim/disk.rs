@@ -48,6 +48,12 @@ pub(super) struct Disk {
     failing: bool,
     /// The next write fails.
     pub(super) fail_next: bool,
+    /// The next sync fails, and with it all that is asked of the disk from then on.
+    pub(super) fail_sync: bool,
+    /// The next reading of a thread's logs fails.
+    pub(super) fail_load: bool,
+    /// A sync has failed: nobody knows what is there, until the next start.
+    poisoned: bool,
     /// An event for the next write, or sync, is in the simulation's queue.
     pub(super) writing: bool,
     pub(super) syncing: bool,
@@ -59,6 +65,7 @@ impl Disk {
         assert!(self.newest < Some(id), "batches come in order");
         self.newest = Some(id);
         if !self.failing {
+            // A poisoned disk takes it too, to refuse it in its turn.
             self.queue.push_back(Batch { id, writes });
         }
     }
@@ -88,6 +95,7 @@ impl Disk {
     /// Writes all that waits; `failing` is the position of the batch that fails.
     pub(super) fn write(&mut self, failing: Option<usize>) -> Vec<Input> {
         let mut through = None;
+        let failing = if self.poisoned { Some(0) } else { failing };
         let good = failing.unwrap_or(usize::MAX).min(self.queue.len());
         for batch in self.queue.drain(..good) {
             batch.writes.iter().for_each(|write| self.written.apply(write));
@@ -106,6 +114,12 @@ impl Disk {
 
     /// Makes durable what was written up to `through`.
     pub(super) fn sync(&mut self) -> Vec<Input> {
+        if std::mem::take(&mut self.fail_sync) {
+            (self.poisoned, self.failing) = (true, true);
+            self.unsynced.clear();
+            self.queue.clear();
+            return vec![Input::CommitFailed { from: BatchId(0), error: "input/output error".to_owned() }];
+        }
         let mut through = None;
         for batch in self.unsynced.drain(..) {
             batch.writes.iter().for_each(|write| self.synced.apply(write));
@@ -135,7 +149,11 @@ impl Disk {
         *self = Self { settings, written: synced.clone(), synced, ..Self::default() };
     }
 
-    pub(super) fn read(&self, thread: &ThreadId, writer: Option<&Writer>) -> Input {
+    pub(super) fn read(&mut self, thread: &ThreadId, writer: Option<&Writer>) -> Input {
+        if std::mem::take(&mut self.fail_load) || self.poisoned {
+            let logs = Err("input/output error".to_owned());
+            return Input::Loaded { thread: thread.clone(), logs, writers: Vec::new() };
+        }
         let image = self.written.threads.get(thread);
         let can_write = image.is_some_and(|image| image.state.keys.can_read());
         let writers = writer.filter(|_| can_write).cloned().into_iter().collect();

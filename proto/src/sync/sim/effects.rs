@@ -149,7 +149,7 @@ impl Simulation {
 
     fn disk_loads(&mut self, id: NodeId) {
         for thread in self.node_mut(id).disk.ready_loads() {
-            let node = self.node(id);
+            let node = self.node_mut(id);
             let input = node.disk.read(&thread, node.writers.get(&thread));
             self.schedule_input(id, Duration::ZERO, input);
         }

@@ -98,6 +98,16 @@ impl Simulation {
         self.node_mut(node).disk.fail_next = true;
     }
 
+    /// The next sync of a node's disk fails; from then on it takes and shows nothing, until the node starts anew.
+    pub fn fail_next_sync(&mut self, node: NodeId) {
+        self.node_mut(node).disk.fail_sync = true;
+    }
+
+    /// The next reading of a thread's logs from a node's disk fails.
+    pub fn fail_next_load(&mut self, node: NodeId) {
+        self.node_mut(node).disk.fail_load = true;
+    }
+
     /// A new thread without members.
     pub fn add_thread(&mut self) -> SharedThread {
         let id = ThreadId::new(Variant::Raw, self.random_bytes());
