@@ -55,3 +55,33 @@ pub const QUERY_MEMORY_BYTES: usize = 64 * 1024 * 1024;
 pub const SCAN_ADVANTAGE: usize = 8;
 /// Index entries that are worth fetching in any collection, however small.
 pub const MIN_INDEX_ENTRIES: usize = 128;
+/// Indexes of one collection. Each write touches every one of them.
+pub const MAX_INDEXES: usize = 32;
+/// Fields of one collection whose concurrent values are kept side by side.
+pub const MAX_KEEP_BOTH: usize = 64;
+/// Names in the path of an index or of a field that keeps both values.
+pub const MAX_INDEX_DEPTH: usize = 16;
+/// Bytes of the text of such a path: it is repeated in keys and messages.
+pub const MAX_INDEX_PATH_BYTES: usize = 512;
+/// What is found wrong with one definition and listed; a hostile one could have thousands.
+pub const MAX_PROBLEMS: usize = 32;
+/// Bytes of a JSON Schema as JSON. Bounds what compiling it takes.
+pub const MAX_SCHEMA_BYTES: usize = 64 * 1024;
+/// Nesting of a JSON Schema. It is compiled by recursion, eight references deep: this many levels each have to fit the stack of a thread.
+pub const MAX_SCHEMA_DEPTH: usize = 32;
+/// Regular expressions of one JSON Schema. Each takes up to [`MAX_PATTERN_MEMORY`].
+pub const MAX_PATTERNS: usize = 64;
+/// Weight of one regular expression: characters that it matches, those in counted repetitions as often as they are repeated. A step of matching may touch each.
+pub const MAX_PATTERN_WEIGHT: u64 = 4_096;
+/// Bytes of one compiled regular expression, and of the cache for matching it.
+pub const MAX_PATTERN_MEMORY: usize = 1024 * 1024;
+/// Steps of validating one document: a keyword, an element, or 64 bytes of text each time that it is looked at. About a tenth of a second.
+pub const MAX_VALIDATION_STEPS: u64 = 2_000_000;
+/// Steps up to which violations are told one by one. Telling goes over the document again for each level, and collects everything before the first is told.
+pub const MAX_DETAILED_STEPS: u64 = 100_000;
+/// Schemas within one another at which validation of one document stops: it recurses, and has to fit the stack of a thread.
+pub const MAX_VALIDATION_DEPTH: u32 = 512;
+/// Violations that are told of one document.
+pub const MAX_VIOLATIONS: usize = 16;
+/// Bytes of a message about a schema, a violation or a definition: parts of them are chosen by others.
+pub const MAX_MESSAGE_BYTES: usize = 256;
