@@ -18,10 +18,13 @@ use crate::{
 
 mod commits;
 mod recent;
+mod schemas;
+mod unique;
 
 use commits::Commits;
 pub use recent::Changes;
 use recent::Recent;
+use schemas::Schemas;
 
 /// Appends events to this node's log.
 pub trait Appender: Send + Sync {
@@ -58,6 +61,7 @@ struct Shared {
     /// Locked after the projector, never before it.
     commits: Mutex<Commits>,
     recent: Mutex<Recent>,
+    schemas: Mutex<Schemas>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -78,6 +82,7 @@ impl Database {
             appender,
             projector: Mutex::new(projector),
             commits: Mutex::default(),
+            schemas: Mutex::default(),
             recent: Mutex::new(Recent::new(position, RECENT_CHANGES, RECENT_CHANGES_BYTES)),
         })))
     }
@@ -133,7 +138,8 @@ impl Database {
             done(Ok(None));
             return Ok(());
         }
-        let Draft { transaction, seen, written } = draft;
+        let Draft { transaction, seen, written, definitions } = draft;
+        lock(&self.0.schemas).check(&written, &definitions)?;
         let body = transaction.encode().map_err(|error| match (error, written.keys().next()) {
             (crate::operation::Error::TooLarge(_), _) | (_, None) => Error::TooLarge,
             (source, Some(target)) => Error::Operation { target: target.clone(), source },
@@ -147,7 +153,11 @@ impl Database {
                 return Err(Error::Conflict(target.clone()));
             }
         }
-        let number = commits.begin(written.into_keys().collect(), done);
+        let claims = unique::check(&reader, &written, &definitions)?;
+        if let Some(target) = commits.claimed(&claims) {
+            return Err(Error::Conflict(target));
+        }
+        let number = commits.begin(written.into_keys().collect(), claims, done);
         let shared = Arc::downgrade(&self.0);
         // Under the lock, so that events are queued in the order in which their transactions were found to be free of conflict.
         self.0.appender.append(

@@ -10,6 +10,7 @@ use spool_store::view::{Batch, Reader};
 
 use crate::{
     Document, Stamp,
+    collection::COLLECTIONS,
     limits::CHECKPOINT_EVENTS,
     operation::{Decoded, Operation, Target, Transaction},
     projector::{Added, Error, Input, Reducer},
@@ -18,6 +19,7 @@ use crate::{
 
 pub mod changes;
 mod fold;
+pub(crate) mod indexes;
 pub(crate) mod keys;
 mod reading;
 mod stored;
@@ -39,6 +41,7 @@ pub struct Documents {
     changes: Vec<Change>,
     committed: Vec<Change>,
     feed: changes::Feed,
+    indexes: indexes::Indexes,
 }
 
 /// What happens to one document in a batch.
@@ -57,7 +60,13 @@ impl Default for Documents {
 impl Documents {
     /// Keeps a document's state every so many events; what comes out is the same.
     pub fn keeping(keep_every: u16) -> Self {
-        Self { keep_every, changes: Vec::new(), committed: Vec::new(), feed: changes::Feed::default() }
+        Self {
+            keep_every,
+            changes: Vec::new(),
+            committed: Vec::new(),
+            feed: changes::Feed::default(),
+            indexes: indexes::Indexes::default(),
+        }
     }
 
     /// What the batches since the last call have changed, oldest first.
@@ -107,6 +116,12 @@ impl Reducer for Documents {
             let Some(mut folded) = folder.fold(&target, touched, batch)? else { continue };
             self.changes.extend(self.feed.note(&target, &mut folded, input.reader, batch)?);
             stored::write(&target, &folded, batch);
+            let [before, after] =
+                [&folded.before, &folded.after].map(|entry| entry.as_ref().map(|entry| &entry.document));
+            self.indexes.update(&target, before, after, input.reader, batch)?;
+            if target.collection == COLLECTIONS {
+                self.indexes.define(&target.id, after, input.reader, batch)?;
+            }
             *counts.entry(target.collection).or_default() += folded.born();
         }
         for (collection, change) in counts.into_iter().filter(|(_, change)| *change != 0) {
@@ -116,6 +131,10 @@ impl Reducer for Documents {
         Ok(())
     }
 
+    fn work(&mut self, reader: &Reader<'_>, batch: &mut Batch) -> Result<bool, Error> {
+        self.indexes.work(reader, batch)
+    }
+
     fn committed(&mut self) {
         self.committed.append(&mut self.changes);
     }
@@ -123,6 +142,7 @@ impl Reducer for Documents {
     fn aborted(&mut self) {
         self.changes.clear();
         self.feed = changes::Feed::default();
+        self.indexes.forget();
     }
 }
 

@@ -85,3 +85,7 @@ pub const MAX_VALIDATION_DEPTH: u32 = 512;
 pub const MAX_VIOLATIONS: usize = 16;
 /// Bytes of a message about a schema, a violation or a definition: parts of them are chosen by others.
 pub const MAX_MESSAGE_BYTES: usize = 256;
+/// Documents whose entries are written at once when an index is built, and entries that are deleted at once when it is dropped.
+pub const INDEX_STEP: usize = 2_048;
+/// Compiled schemas that are kept.
+pub const CACHED_SCHEMAS: usize = 64;

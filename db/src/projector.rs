@@ -52,6 +52,13 @@ pub trait Reducer: Send {
     /// [`Error`]; nothing was folded then.
     fn reduce(&mut self, input: Input<'_>, batch: &mut Batch) -> Result<(), Error>;
 
+    /// Does a bounded part of what is left to do in the view, if anything; nothing else is in the batch. Returns whether there was something.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    fn work(&mut self, reader: &Reader<'_>, batch: &mut Batch) -> Result<bool, Error>;
+
     /// The batch is written.
     fn committed(&mut self);
 
@@ -270,10 +277,20 @@ impl<R: Reducer> Projector<R> {
             self.view.write(batch)?;
             self.reducer.committed();
         }
+        let more = self.work(&reader)? || more;
         if !more {
             self.list_missing(&reader, &mut held)?;
         }
         Ok(Progress { more, events, held })
+    }
+
+    fn work(&mut self, reader: &Reader<'_>) -> Result<bool, Error> {
+        let mut batch = Batch::default();
+        let worked = self.reducer.work(reader, &mut batch)?;
+        if worked {
+            self.view.write(batch)?;
+        }
+        Ok(worked)
     }
 
     /// A log ends earlier than it did: it was forked there. What cited those records is judged anew.

@@ -95,6 +95,17 @@ impl Delivered {
         self.arrived.lock().expect("no panic while locked")
     }
 
+    /// Delivers the records of a log up to a counter.
+    ///
+    /// # Panics
+    ///
+    /// If another thread panicked with it.
+    pub fn deliver(&self, log: LogId, until: u64) {
+        let mut arrived = self.arrived();
+        let end = arrived.logs.entry(log).or_default();
+        *end = until.max(*end);
+    }
+
     fn end(&self, log: &LogId) -> u64 {
         let arrived = self.arrived();
         let until = arrived.logs.get(log).copied().unwrap_or(0);
@@ -210,9 +221,7 @@ fn open(view: &View, delivered: &Delivered) -> Projector<Documents> {
 impl Replica {
     /// Delivers the records of a log up to a counter.
     pub fn deliver(&self, log: LogId, until: u64) {
-        let mut arrived = self.delivered.arrived();
-        let end = arrived.logs.entry(log).or_default();
-        *end = until.max(*end);
+        self.delivered.deliver(log, until);
     }
 
     /// Tells of a fork.

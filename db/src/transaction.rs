@@ -7,11 +7,15 @@ use spool_store::view::Reader;
 
 use crate::{
     Change, Document, Operation, Path, Target, Transaction,
+    collection::{
+        self, COLLECTIONS, Definition,
+        schema::{self, Violation},
+    },
     document::Size,
     documents::{self, Collection},
     limits::{MAX_OPERATIONS, MAX_TRANSACTION_BYTES},
     operation, projector,
-    query::{self, Options, Query},
+    query::{self, Options, Plan, Query},
     stamp::Dot,
 };
 
@@ -33,6 +37,35 @@ pub enum Error {
         expected: String,
         /// What it is in.
         current: String,
+    },
+    /// The collection is not defined.
+    #[error("there is no collection {0:?} here: define it first")]
+    NoCollection(String),
+    /// A document is not as the schema of its collection says.
+    #[error("the document {id:?} is not as the schema of the collection {collection:?} says: {}", list(violations), collection = .target.collection, id = .target.id)]
+    Schema {
+        /// Which one.
+        target: Target,
+        /// Where, and how.
+        violations: Vec<Violation>,
+    },
+    /// The schema of a collection, as merged from several peers, cannot be used.
+    #[error("the schema of the collection {collection:?} cannot be used: {source}; define it anew")]
+    BrokenSchema {
+        /// Which collection.
+        collection: String,
+        /// Why.
+        source: schema::Error,
+    },
+    /// Another document has a value that no two may have.
+    #[error("the document {id:?} in the collection {collection:?} has the same {path} as the document {other:?}, and no two may", collection = .target.collection, id = .target.id)]
+    Duplicate {
+        /// The document that was to be written.
+        target: Target,
+        /// Where the value is.
+        path: Path,
+        /// The id of the other.
+        other: String,
     },
     /// Another transaction was faster.
     #[error("the document {id:?} in the collection {collection:?} was changed by another transaction meanwhile: try again", collection = .0.collection, id = .0.id)]
@@ -62,6 +95,14 @@ pub enum Error {
     /// The event was not appended.
     #[error("append the event")]
     Append(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+fn list(violations: &[Violation]) -> String {
+    let texts = violations.iter().map(|violation| match violation.path.as_str() {
+        "" => violation.message.clone(),
+        path => format!("{path}: {}", violation.message),
+    });
+    texts.collect::<Vec<_>>().join("; ")
 }
 
 impl Error {
@@ -96,7 +137,36 @@ impl<'a> Read<'a> {
     ///
     /// [`Error::Query`].
     pub fn find(&self, collection: &str, query: Query, options: Options) -> Result<Vec<query::Document>, Error> {
-        Ok(query::find(query, &[], &Collection::new(self.reader, collection), options)?)
+        let indexes = documents::indexes::list(self.reader, collection)?;
+        Ok(query::find(query, &indexes, &Collection::new(self.reader, collection), options)?)
+    }
+
+    /// How a query would be answered.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Query`].
+    pub fn plan(&self, collection: &str, query: Query) -> Result<Plan, Error> {
+        let indexes = documents::indexes::list(self.reader, collection)?;
+        Ok(Plan::new(query, &indexes, &Collection::new(self.reader, collection))?)
+    }
+
+    /// What is defined for a collection; `None` if it is not defined.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::View`].
+    pub fn definition(&self, collection: &str) -> Result<Option<Definition>, Error> {
+        Ok(documents::indexes::definition(self.reader, collection)?)
+    }
+
+    /// The indexes of a collection, with how far they are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::View`].
+    pub fn indexes(&self, collection: &str) -> Result<Vec<query::Index>, Error> {
+        Ok(documents::indexes::list(self.reader, collection)?)
     }
 
     /// A document with all that is known of it, existing or not.
@@ -134,6 +204,8 @@ pub struct Write<'a> {
     written: BTreeMap<Target, (Document, Size)>,
     seen: BTreeMap<Target, Seen>,
     operations: Vec<Operation>,
+    /// Definitions of the collections that are written to.
+    definitions: BTreeMap<String, Definition>,
 }
 
 /// What a transaction wants to happen.
@@ -141,11 +213,18 @@ pub(crate) struct Draft {
     pub(crate) transaction: Transaction,
     pub(crate) seen: BTreeMap<Target, Seen>,
     pub(crate) written: BTreeMap<Target, Document>,
+    pub(crate) definitions: BTreeMap<String, Definition>,
 }
 
 impl<'a> Write<'a> {
     pub(crate) fn new(reader: &'a Reader<'a>) -> Self {
-        Self { read: Read::new(reader), written: BTreeMap::new(), seen: BTreeMap::new(), operations: Vec::new() }
+        Self {
+            read: Read::new(reader),
+            written: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            operations: Vec::new(),
+            definitions: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn into_draft(self, reverts: Option<operation::Reverts>) -> Draft {
@@ -153,6 +232,7 @@ impl<'a> Write<'a> {
             transaction: Transaction { reverts, operations: self.operations },
             seen: self.seen,
             written: self.written.into_iter().map(|(target, (document, _))| (target, document)).collect(),
+            definitions: self.definitions,
         }
     }
 
@@ -194,6 +274,29 @@ impl<'a> Write<'a> {
         Ok(())
     }
 
+    /// Defines a collection, or changes what is defined for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::View`].
+    pub fn define(&mut self, definition: &Definition) -> Result<(), Error> {
+        let target = Target::new(COLLECTIONS, definition.name.as_str());
+        let before = self.document(&target)?;
+        let before = before.is_alive().then(|| Definition::from_fields(&definition.name, &before.fields));
+        let changes = collection::changes(before.as_ref(), definition);
+        changes.into_iter().try_for_each(|change| self.change(&target, change))
+    }
+
+    /// What is defined for a collection, as this transaction leaves it so far.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::View`].
+    pub fn definition(&mut self, collection: &str) -> Result<Option<Definition>, Error> {
+        let document = self.peek(&Target::new(COLLECTIONS, collection))?;
+        Ok(document.is_alive().then(|| Definition::from_fields(collection, &document.fields)))
+    }
+
     /// Makes a document.
     ///
     /// # Errors
@@ -218,12 +321,16 @@ impl<'a> Write<'a> {
         changes.into_iter().try_for_each(|change| self.change(target, change))
     }
 
-    /// Merges a value in at a path.
+    /// Merges a value in at a path. Where the collection keeps both of two concurrent values, it is kept beside those that are not known here.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`].
     pub fn set(&mut self, target: &Target, path: Path, value: Value) -> Result<(), Error> {
+        let definition = self.definition(&target.collection)?;
+        if definition.is_some_and(|definition| definition.keep_both.contains(&path)) {
+            return self.keep(target, path, value);
+        }
         self.update(target, [Change::Set(path, value)])
     }
 
@@ -311,6 +418,20 @@ impl<'a> Write<'a> {
         }
     }
 
+    /// Documents are written to collections that are defined, or that are Spool's own.
+    fn check_collection(&mut self, name: &str) -> Result<(), Error> {
+        if name.starts_with('_') {
+            // What was found of a collection may be another from now on.
+            self.definitions.clear();
+            return Ok(());
+        }
+        if !self.definitions.contains_key(name) {
+            let definition = self.definition(name)?.ok_or_else(|| Error::NoCollection(name.to_owned()))?;
+            self.definitions.insert(name.to_owned(), definition);
+        }
+        Ok(())
+    }
+
     /// One change more, on whatever the document is.
     ///
     /// # Errors
@@ -324,6 +445,7 @@ impl<'a> Write<'a> {
             return Err(Error::TooLarge);
         }
         let Operation::Change(_, change) = &operation else { return Ok(()) };
+        self.check_collection(&target.collection)?;
         if !self.written.contains_key(target) {
             let document = self.read.document(target)?;
             let size = Size::stored(document.to_bytes().len());

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use spool_db::{
     Database, Target,
+    collection::Builder,
     query::{Options, Query, json},
     testing::{Local, NOW, Rooms},
     transaction::{Error, Write},
@@ -20,6 +21,12 @@ fn commit(database: &Database, local: &Local, write: impl FnOnce(&mut Write<'_>)
     while database.step(NOW, true).expect("folded").more {}
 }
 
+fn define(database: &Database, local: &Local, names: &[&str]) {
+    commit(database, local, |write| {
+        names.iter().try_for_each(|name| write.define(&Builder::new(name).expect("a name").build()))
+    });
+}
+
 fn query(value: Value) -> Query {
     json::read(&value).expect("a query")
 }
@@ -28,6 +35,7 @@ fn query(value: Value) -> Query {
 fn the_view_answers_as_the_films_themselves() {
     let rooms = Rooms::default();
     let (database, local) = rooms.database(1);
+    define(&database, &local, &["films", "film", "films-too"]);
     let films = films();
     assert!(films.len() > 300, "{} films", films.len());
     for (page, films) in films.chunks(100).enumerate() {
@@ -76,6 +84,7 @@ fn the_view_answers_as_the_films_themselves() {
 fn a_query_that_needs_too_much_memory_is_refused_by_name() {
     let rooms = Rooms::default();
     let (database, local) = rooms.database(1);
+    define(&database, &local, &["films"]);
     commit(&database, &local, |write| {
         (0..100).try_for_each(|id| write.create(&Target::new("films", id.to_string()), Map::new()))
     });

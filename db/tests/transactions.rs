@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Map, Value, json};
 use spool_db::{
     Change, Database, Path, Target,
+    collection::Builder,
     database::Receipt,
     documents::Kind,
     testing::{Local, NOW, Rooms},
@@ -24,7 +25,10 @@ impl Rig {
     fn new() -> Self {
         let rooms = Rooms::default();
         let (database, local) = rooms.database(1);
-        Self { _rooms: rooms, database, local }
+        let rig = Self { _rooms: rooms, database, local };
+        let films = Builder::new("films").unwrap().build();
+        rig.commit(|write| write.define(&films)).unwrap();
+        rig
     }
 
     /// Begins to commit; the event is queued.
@@ -263,5 +267,5 @@ fn positions_go_on_after_a_rebuild() {
     rig.step();
     assert_eq!(rig.database.hash().unwrap(), hash);
     let changes = rig.database.changes(position, 10).unwrap();
-    assert_eq!((changes.items.len(), changes.position), (1, position + 1));
+    assert_eq!((changes.items.len(), changes.position), (2, position + 2), "the definition and the film");
 }

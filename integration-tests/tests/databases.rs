@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use spool_db::{
     Change, Database, Path, Target,
+    collection::Builder,
     transaction::{Error, Write},
 };
 use spool_integration_tests::{Setup, TestNode, eventually};
@@ -41,6 +42,10 @@ async fn commit<T: Send + 'static>(
     result
 }
 
+async fn define_films(database: &Database) {
+    commit(database, |write| write.define(&Builder::new("films").expect("a name").build())).await;
+}
+
 async fn hash(node: &TestNode, thread: &ThreadId) -> [u8; 32] {
     node.database(thread).await.expect("the thread is here").hash().expect("the view can be read")
 }
@@ -65,6 +70,7 @@ async fn films_edited_apart_end_the_same() {
     let two = TestNode::start(2).await;
     two.join_from(&one, &thread, Scope::Read).await;
     let here = one.database(&thread).await.expect("the thread is here");
+    define_films(&here).await;
     for id in 0..20u64 {
         let fields = map(json!({"title": format!("film {id}"), "votes": 0, "tags": []}));
         commit(&here, move |write| write.create(&film(id), fields)).await;
@@ -154,6 +160,7 @@ async fn a_fork_takes_back_what_both_copies_wrote() {
     let node = TestNode::start(21).await;
     let thread = node.thread_with_name("forked").await;
     let database = node.database(&thread).await.expect("the thread is here");
+    define_films(&database).await;
     commit(&database, |write| write.create(&film(1), map(json!({"n": 1})))).await;
     let reader = TestNode::start(22).await;
     reader.join_from(&node, &thread, Scope::Read).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use spool_proto::LogId;
 
-use super::{Committed, Receipt, Target};
+use super::{Committed, Receipt, Target, unique::Claim};
 
 #[derive(Default)]
 pub(super) struct Commits {
@@ -12,12 +12,15 @@ pub(super) struct Commits {
     under_way: BTreeMap<u64, Commit>,
     /// How many of them write a document.
     targets: BTreeMap<Target, usize>,
+    /// Values that no two documents may have and that are on their way, by index and key.
+    claims: BTreeMap<Claim, Target>,
     /// How far the logs that were written here have been folded.
     folded: BTreeMap<LogId, u64>,
 }
 
 struct Commit {
     targets: Vec<Target>,
+    claims: Vec<Claim>,
     receipt: Option<Receipt>,
     done: Committed,
 }
@@ -28,11 +31,18 @@ impl Commits {
         self.targets.contains_key(target)
     }
 
-    pub(super) fn begin(&mut self, targets: Vec<Target>, done: Committed) -> u64 {
+    /// The document of a transaction on its way that takes one of these values.
+    pub(super) fn claimed(&self, claims: &BTreeMap<Claim, Target>) -> Option<Target> {
+        claims.keys().find_map(|claim| self.claims.get(claim).cloned())
+    }
+
+    pub(super) fn begin(&mut self, targets: Vec<Target>, claims: BTreeMap<Claim, Target>, done: Committed) -> u64 {
         let number = self.next;
         self.next += 1;
         targets.iter().for_each(|target| *self.targets.entry(target.clone()).or_default() += 1);
-        self.under_way.insert(number, Commit { targets, receipt: None, done });
+        let commit = Commit { targets, claims: claims.keys().cloned().collect(), receipt: None, done };
+        self.claims.extend(claims);
+        self.under_way.insert(number, commit);
         number
     }
 
@@ -72,6 +82,9 @@ impl Commits {
                     self.targets.remove(target);
                 }
             }
+        }
+        for claim in &commit.claims {
+            self.claims.remove(claim);
         }
         Some(commit)
     }

@@ -8,6 +8,7 @@
 //! | 4 ‖ stamp | nothing; the event has parts that a newer program knows |
 //! | 5 | the last position of the feed |
 //! | 6 ‖ collection ‖ 0 ‖ length of the index's name (2 bytes) ‖ its name ‖ key ‖ id | length of the id (1 byte) |
+//! | 8 ‖ collection ‖ 0 ‖ path of an index | how far the index is |
 //! | 7 ‖ collection | how many of its documents exist, 8 bytes |
 
 use crate::{Stamp, operation::Target};
@@ -15,6 +16,7 @@ use crate::{Stamp, operation::Target};
 pub(crate) const DOCUMENTS: &[u8] = &[1];
 pub(crate) const FEED: &[u8] = &[3];
 pub(crate) const LAST_POSITION: &[u8] = &[5];
+pub(crate) const INDEX_STATES: &[u8] = &[8];
 
 fn at(space: u8, target: &Target) -> Vec<u8> {
     [&[space], target.collection.as_bytes(), &[0], target.id.as_bytes(), &[0]].concat()
@@ -38,6 +40,30 @@ pub(crate) fn id<'a>(key: &'a [u8], collection: &[u8]) -> Option<&'a str> {
 pub(crate) fn index(collection: &str, name: &str) -> Vec<u8> {
     let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
     [&[6], collection.as_bytes(), &[0], &length.to_be_bytes(), name.as_bytes()].concat()
+}
+
+/// One entry of an index.
+pub(crate) fn index_entry(target: &Target, name: &str, key: &[u8]) -> Vec<u8> {
+    [&index(&target.collection, name)[..], key, target.id.as_bytes()].concat()
+}
+
+/// What an entry has beside its key: how much of that is the id.
+pub(crate) fn index_value(id: &str) -> Vec<u8> {
+    vec![u8::try_from(id.len()).unwrap_or(u8::MAX)]
+}
+
+/// What the states of a collection's indexes begin with.
+pub(crate) fn index_states(collection: &str) -> Vec<u8> {
+    [INDEX_STATES, collection.as_bytes(), &[0]].concat()
+}
+
+pub(crate) fn index_state(collection: &str, path: &str) -> Vec<u8> {
+    [&index_states(collection)[..], path.as_bytes()].concat()
+}
+
+/// The collection and the path of an index in the key of its state.
+pub(crate) fn index_of_state(key: &[u8]) -> Option<(&str, &str)> {
+    std::str::from_utf8(key.strip_prefix(INDEX_STATES)?).ok()?.split_once('\0')
 }
 
 pub(crate) fn count(collection: &str) -> Vec<u8> {

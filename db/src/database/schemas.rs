@@ -1,0 +1,47 @@
+//! Documents against the schemas of their collections, when they are written here.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::{
+    Document, Target,
+    collection::{Definition, Schema},
+    limits::CACHED_SCHEMAS,
+    transaction::Error,
+};
+
+/// Schemas that were compiled: that costs milliseconds.
+#[derive(Default)]
+pub(super) struct Schemas(BTreeMap<String, (Value, Schema)>);
+
+impl Schemas {
+    /// Whether all documents that exist are as their collections' schemas say.
+    pub(super) fn check(
+        &mut self,
+        written: &BTreeMap<Target, Document>,
+        definitions: &BTreeMap<String, Definition>,
+    ) -> Result<(), Error> {
+        for (target, document) in written.iter().filter(|(_, document)| document.is_alive()) {
+            let Some(definition) = definitions.get(&target.collection) else { continue };
+            let Some(schema) = self.schema(definition)? else { continue };
+            let broken = |violations| Error::Schema { target: target.clone(), violations };
+            schema.validate(&target.id, None, &document.fields).map_err(broken)?;
+        }
+        Ok(())
+    }
+
+    fn schema(&mut self, definition: &Definition) -> Result<Option<&Schema>, Error> {
+        let Some(text) = &definition.schema else { return Ok(None) };
+        let name = &definition.name;
+        if self.0.get(name).is_none_or(|(known, _)| known != text) {
+            let broken = |source| Error::BrokenSchema { collection: name.clone(), source };
+            let schema = Schema::compile(text).map_err(broken)?;
+            if self.0.len() >= CACHED_SCHEMAS {
+                self.0.pop_first();
+            }
+            self.0.insert(name.clone(), (text.clone(), schema));
+        }
+        Ok(self.0.get(name).map(|(_, schema)| schema))
+    }
+}
