@@ -139,7 +139,9 @@ mod tests {
         assert_eq!(weight("^[0-9a-f]{8}-[0-9a-f]{4}$"), 1 + 1 + 9 + 1 + 5 + 1);
         assert_eq!(weight("(ab){9}c"), 1 + 20 + 1);
         assert_eq!(weight("(a{9}){9}"), 1 + 100);
-        assert_eq!(weight("(a{9})*{9}"), 1 + 100, "repetitions of repetitions");
+        for pattern in ["(a{9})*{9}", "(a{9})+{9}", "(a{9})?{9}", "(a{9})??{9}"] {
+            assert_eq!(weight(pattern), 1 + 100, "repetitions of repetitions: {pattern}");
+        }
         assert_eq!(weight("[[]a{9}"), 1 + 1 + 10);
         assert_eq!(weight(r"\{9}"), 1 + 3);
         assert_eq!(weight(r"\p{L}{9}"), 1 + 640);
