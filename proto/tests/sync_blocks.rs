@@ -8,7 +8,7 @@ use spool_proto::{
     body::{Chunker, Protection},
     sync::{
         Durability,
-        sim::{Malice, NodeId, Part, SharedThread, Simulation},
+        sim::{LinkSettings, Malice, NodeId, Part, SharedThread, Simulation},
     },
 };
 
@@ -45,6 +45,35 @@ fn a_block_and_a_chunked_body_reach_a_follower() {
     simulation.run_for(SECOND * 20);
     assert_eq!(simulation.leaks(), Vec::<String>::new());
     assert!(simulation.trace.penalties.is_empty(), "{:?}", simulation.trace.penalties);
+}
+
+/// A range was a page of records without their bodies, so most of it had to be asked for again, and bodies that overtook others were dropped.
+#[test]
+fn bodies_that_overtake_each_other_travel_once() {
+    let mut simulation = Simulation::new(6);
+    simulation.record_messages();
+    let [writer, follower] = simulation.add_nodes();
+    let thread = simulation.add_thread();
+    simulation.join(writer, &thread, Part::Writer);
+    for number in 0..4_000 {
+        let body = simulation.seal(writer, &thread, &[number as u8; 10_000]);
+        simulation.append_body(writer, &thread, body, Durability::Relaxed);
+        if number % 100 == 99 {
+            simulation.run_for(Duration::from_millis(20));
+        }
+    }
+    let jitter = Duration::from_millis(40);
+    simulation.set_links(LinkSettings { jitter, ..LinkSettings::default() });
+    simulation.join(follower, &thread, Part::Follower);
+    let start = simulation.now();
+    simulation.connect(writer, follower);
+    assert!(simulation.settle(SECOND * 60), "{:?}", simulation.all_differences());
+    assert_eq!(blocks(&simulation, follower, &thread), 4_000);
+    let answers = simulation.trace.sent.iter().filter(|sent| sent.response && sent.to == follower && sent.at >= start);
+    let bytes: usize = answers.map(|sent| sent.bytes).sum();
+    let pages = simulation.trace.count(follower, writer, "records", start);
+    assert!(bytes < 4_000 * 11_000, "{bytes} bytes in {pages} pages for 40 MB of bodies");
+    assert!(pages < 60, "{pages} pages for 40 MB of bodies");
 }
 
 /// Nothing but the missing blocks tells the restarted follower that something is missing: the heads are equal.

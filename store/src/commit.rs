@@ -7,7 +7,8 @@
 //!
 //! What waits is taken together: the more is asked for, the more commits share one fsync. A group with a
 //! [`Durability::Sync`](spool_proto::sync::Durability) commit is synced before anything is reported; a relaxed one is reported as written, and synced
-//! within [`RELAXED_SYNC_INTERVAL`](crate::limits::RELAXED_SYNC_INTERVAL).
+//! within [`RELAXED_SYNC_INTERVAL`](crate::limits::RELAXED_SYNC_INTERVAL). A relaxed commit that comes alone may be written by its caller
+//! ([`Handle::commit_or_submit`]): one writer at a time either way.
 
 mod committer;
 mod error;
@@ -39,7 +40,7 @@ pub struct Commit {
     pub writes: Vec<Write>,
 }
 
-/// What became of commits; comes from the committer's thread, in order.
+/// What became of commits, in order.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// All commits up to this one are written: readers see them, and they survive the end of the process.

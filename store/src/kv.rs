@@ -78,6 +78,15 @@ pub trait Kv: Reads + Send + Sync {
     /// [`Error::Full`] and [`Error::Write`]: nothing was applied. [`Error::Sync`]: nobody knows what is on disk; write no more.
     fn write(&self, batch: &Batch, sync: bool) -> Result<(), Error>;
 
+    /// Applies a batch without syncing it, unless that means to wait for something: then nothing was applied, and the answer is `false`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Kv::write`].
+    fn write_at_once(&self, batch: &Batch) -> Result<bool, Error> {
+        self.write(batch, false).map(|()| true)
+    }
+
     /// Brings all that was written to disk.
     ///
     /// # Errors

@@ -94,11 +94,16 @@ impl Shared {
         self.guarded(|| self.kv.write(batch, sync))
     }
 
+    /// As [`Kv::write_at_once`].
+    pub(crate) fn write_at_once(&self, batch: &Batch) -> Result<bool, kv::Error> {
+        self.guarded(|| self.kv.write_at_once(batch))
+    }
+
     pub(crate) fn sync(&self) -> Result<(), kv::Error> {
         self.guarded(|| self.kv.sync())
     }
 
-    fn guarded(&self, act: impl FnOnce() -> Result<(), kv::Error>) -> Result<(), kv::Error> {
+    fn guarded<T>(&self, act: impl FnOnce() -> Result<T, kv::Error>) -> Result<T, kv::Error> {
         if self.poisoned.load(Ordering::Acquire) {
             return Err(kv::Error::Poisoned);
         }

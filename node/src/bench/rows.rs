@@ -177,7 +177,10 @@ async fn append(
                     peers.push(daemon);
                 }
             }
-            let took = append_many(&writer, &thread, events, in_flight, durability).await?;
+            // From a task, as a program would that is more than this call; the main thread would have to be woken for each event.
+            let (of_task, to) = (writer.clone(), thread.clone());
+            let appending = async move { append_many(&of_task, &to, events, in_flight, durability).await };
+            let took = tokio::spawn(appending).await??;
             let begun = Instant::now();
             for peer in &mut peers {
                 peer.wait_for(&thread.to_string(), events + 1).await?;

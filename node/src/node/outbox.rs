@@ -29,13 +29,14 @@ impl Outbox {
         !self.commands.is_empty()
     }
 
-    /// Hands a commit to the store, after all that wait.
+    /// Hands a commit to the store with the next [`flush_commits`](Self::flush_commits), after all that wait.
     pub(super) fn commit(&mut self, commit: Commit) {
         self.commits.push_back(commit);
-        self.flush_commits();
     }
 
     pub(super) fn resume(&mut self) {
+        // So that what came before is refused, and reported.
+        self.flush_commits();
         // What is still here was built on what failed: the engine has dropped it already.
         self.commits.clear();
         self.closed |= self.committer.resume().is_err();
@@ -71,9 +72,12 @@ impl Outbox {
         }
     }
 
-    fn flush_commits(&mut self) {
+    /// Hands over what waits for the store: at the end of each turn, when it shows whether a commit comes alone.
+    pub(super) fn flush_commits(&mut self) {
+        let alone = self.commits.len() == 1;
         while let Some(commit) = self.commits.pop_front() {
-            match self.committer.try_submit(commit) {
+            let taken = if alone { self.committer.commit_or_submit(commit) } else { self.committer.try_submit(commit) };
+            match taken {
                 Ok(()) => {}
                 Err(TrySubmitError::Full(commit)) => {
                     self.commits.push_front(commit);

@@ -119,6 +119,7 @@ impl Runtime {
                 self.handle(Input::Response { request, result: Err(Failure::Busy) }, effects);
             }
         }
+        self.executor.outbox.flush_commits();
         self.executor.load_ready();
     }
 

@@ -13,6 +13,7 @@ use super::{
     ingest::{Fate, Origin, Verification, What},
     limits::{MAX_AHEAD_BYTES, MAX_UNADMITTED_LOGS},
     log::Log,
+    pull::{Ahead, Blocks},
     serve::Asked,
     state::LogState,
     verify::{Ticket, Verified},
@@ -141,12 +142,13 @@ impl World {
             return self.finish_run(id, &log_id, origin, Fate::Dropped, context);
         };
         let log = hot.logs.entry(log_id).or_default();
+        let mut blocks: Blocks = blocks.into_iter().map(|(cid, bytes, links)| (cid, (bytes, links))).collect();
         let mut taken = Vec::new();
         let mut behind = Vec::new();
         let mut inert = Vec::new();
         let mut fate = Fate::Old;
         for record in records {
-            log.pull.note_size(&record);
+            log.pull.note_size(page_bytes(&record, &blocks));
             match fit(&log.state, log, &record) {
                 Fit::Next => taken.push(take(log, record, admitted)),
                 Fit::Known => {}
@@ -160,7 +162,9 @@ impl World {
                     fate = Fate::Dropped;
                     if log.state.head.is_some() {
                         fate = Fate::Kept;
-                        log.pull.keep_ahead(record, peer, MAX_AHEAD_BYTES);
+                        let links = record.links().as_slice();
+                        let blocks = links.iter().filter_map(|cid| blocks.remove_entry(cid)).collect();
+                        log.pull.keep_ahead(Ahead { record, blocks, peer }, MAX_AHEAD_BYTES);
                     }
                 }
                 Fit::OtherBranch => {
@@ -176,7 +180,7 @@ impl World {
             }
         }
         let Some(hot) = self.threads.get_mut(id).and_then(Thread::hot) else { return };
-        let suspect = take_ahead(hot, &log_id, &mut taken);
+        let suspect = take_ahead(hot, &log_id, &mut taken, &mut blocks);
         if !taken.is_empty() {
             keep(id, hot, log_id, taken, blocks, origin, context);
             if let Fate::Bad(what) = fate {
@@ -242,6 +246,12 @@ fn fit(state: &LogState, log: &Log, record: &VerifiedRecord) -> Fit {
     Fit::Next
 }
 
+/// What a record takes of a page, with those of its blocks that came along.
+fn page_bytes(record: &VerifiedRecord, blocks: &Blocks) -> usize {
+    let linked = record.links().as_slice().iter().filter_map(|cid| blocks.get(cid));
+    record.sealed().bytes.len() + linked.map(|(bytes, _)| bytes.len()).sum::<usize>()
+}
+
 /// Moves the log to `record`.
 fn take(log: &mut Log, record: Arc<VerifiedRecord>, admitted: Option<bool>) -> Arc<VerifiedRecord> {
     let own = log.writer.is_some();
@@ -266,11 +276,19 @@ fn take(log: &mut Log, record: Arc<VerifiedRecord>, admitted: Option<bool>) -> A
 }
 
 /// Takes what was waiting for the records that have just come. Returns who sent a record that does not follow.
-fn take_ahead(hot: &mut Hot, log: &LogId, taken: &mut Vec<Arc<VerifiedRecord>>) -> Option<(crate::PeerId, u64)> {
+fn take_ahead(
+    hot: &mut Hot,
+    log: &LogId,
+    taken: &mut Vec<Arc<VerifiedRecord>>,
+    blocks: &mut Blocks,
+) -> Option<(crate::PeerId, u64)> {
     let log = hot.logs.get_mut(log)?;
-    while let Some((record, peer)) = log.pull.next_ahead(log.state.counter()) {
+    while let Some(Ahead { record, blocks: own, peer }) = log.pull.next_ahead(log.state.counter()) {
         match fit(&log.state, log, &record) {
-            Fit::Next => taken.push(take(log, record, None)),
+            Fit::Next => {
+                taken.push(take(log, record, None));
+                blocks.extend(own);
+            }
             Fit::OtherBranch => return Some((peer, record.counter())),
             Fit::Known | Fit::Behind | Fit::Ahead | Fit::Inert | Fit::Broken => {}
         }
@@ -284,7 +302,7 @@ fn keep(
     hot: &mut Hot,
     log_id: LogId,
     taken: Vec<Arc<VerifiedRecord>>,
-    blocks: Vec<(Cid, Bytes, Vec<Cid>)>,
+    blocks: Blocks,
     origin: Origin,
     context: &mut Context<'_>,
 ) {
@@ -293,10 +311,9 @@ fn keep(
     log.uncommitted += 1;
     hot.fresh.insert(log_id);
     let mut writes = Vec::with_capacity(taken.len() + blocks.len() + 1);
-    let here: std::collections::BTreeSet<Cid> = blocks.iter().map(|(cid, ..)| *cid).collect();
-    let links = taken.iter().flat_map(|record| record.links().as_slice());
-    let wants = links.into_iter().any(|cid| !here.contains(cid)) || blocks.iter().any(|(.., links)| !links.is_empty());
-    for (cid, bytes, links) in blocks {
+    let mut links = taken.iter().flat_map(|record| record.links().as_slice());
+    let wants = links.any(|cid| !blocks.contains_key(cid)) || blocks.values().any(|(_, links)| !links.is_empty());
+    for (cid, (bytes, links)) in blocks {
         writes.push(Write::Block { thread: id.clone(), cid, bytes, links });
     }
     for record in &taken {

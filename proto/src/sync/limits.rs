@@ -14,7 +14,7 @@ pub const MAX_PARKED: usize = 1_024;
 pub const MAX_PENDING_APPENDS: usize = 4_096;
 /// Runs of records in the verification pool. Each is at most a page, so this bounds the pool's memory to about 64 MiB.
 pub const MAX_VERIFICATIONS: usize = 64;
-/// Bytes of verified records of one log that wait for the ones before them: a few pages.
+/// Bytes of verified records of one log, and of their blocks, that wait for the ones before them: a few pages.
 pub const MAX_AHEAD_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes of newest records of one log that are kept for pushing.
 pub const MAX_RECENT_BYTES: usize = 512 * 1024;

@@ -2,6 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use bytes::Bytes;
+use cid::Cid;
+
 use super::{
     effect::{Misbehaviour, RequestId},
     engine::{Context, World},
@@ -32,11 +35,30 @@ pub(super) struct Pull {
     gaps: Vec<Range>,
     /// Highest counter that was asked for.
     asked: u64,
-    /// Verified records that wait for the ones before them, and who sent them.
-    ahead: BTreeMap<u64, (Arc<VerifiedRecord>, PeerId)>,
+    /// Verified records that wait for the ones before them.
+    ahead: BTreeMap<u64, Ahead>,
     ahead_bytes: usize,
-    /// Bytes of a record, on average.
+    /// Bytes of a record and the blocks that travel with it, on average.
     average: usize,
+}
+
+/// Verified blocks, each with the chunks that it lists.
+pub(super) type Blocks = BTreeMap<Cid, (Bytes, Vec<Cid>)>;
+
+/// A verified record that waits for the ones before it. Its blocks wait with it, since pages overtake each other all the time: without them what was
+/// sent would have to be sent again.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    pub(super) record: Arc<VerifiedRecord>,
+    pub(super) blocks: Blocks,
+    /// Who sent it.
+    pub(super) peer: PeerId,
+}
+
+impl Ahead {
+    fn bytes(&self) -> usize {
+        self.record.sealed().bytes.len() + self.blocks.values().map(|(bytes, _)| bytes.len()).sum::<usize>()
+    }
 }
 
 impl Pull {
@@ -46,55 +68,58 @@ impl Pull {
 
     #[cfg(any(test, feature = "test-utils"))]
     pub(super) fn ahead_bytes(&self) -> usize {
-        debug_assert_eq!(
-            self.ahead_bytes,
-            self.ahead.values().map(|(record, _)| record.sealed().bytes.len()).sum::<usize>()
-        );
+        debug_assert_eq!(self.ahead_bytes, self.ahead.values().map(Ahead::bytes).sum::<usize>());
         self.ahead_bytes
     }
 
-    /// Learns how large records of this log are, so that a range is about a page.
-    pub(super) fn note_size(&mut self, record: &VerifiedRecord) {
-        let size = record.sealed().bytes.len();
+    /// Learns how much a record of this log takes of a page, so that a range is about a page: of more, the rest has to be asked for again.
+    pub(super) fn note_size(&mut self, size: usize) {
         self.average = if self.average == 0 { size } else { (self.average * 15 + size) / 16 };
     }
 
-    pub(super) fn keep_ahead(&mut self, record: Arc<VerifiedRecord>, peer: PeerId, limit: usize) {
-        let size = record.sealed().bytes.len();
-        if self.ahead.contains_key(&record.counter()) {
+    pub(super) fn keep_ahead(&mut self, ahead: Ahead, limit: usize) {
+        let (counter, size) = (ahead.record.counter(), ahead.bytes());
+        if self.ahead.contains_key(&counter) {
             return;
         }
         // What is needed sooner takes the place of what is needed last.
         while self.ahead_bytes + size > limit {
-            let Some(last) = self.ahead.last_entry().filter(|last| *last.key() > record.counter()) else { return };
-            let (dropped, _) = last.remove();
-            self.ahead_bytes -= dropped.sealed().bytes.len();
+            let Some(last) = self.ahead.last_entry().filter(|last| *last.key() > counter) else { return };
+            self.ahead_bytes -= last.remove().bytes();
         }
         self.ahead_bytes += size;
-        self.ahead.insert(record.counter(), (record, peer));
+        self.ahead.insert(counter, ahead);
     }
 
     /// The waiting record after `counter`; older ones are dropped.
-    pub(super) fn next_ahead(&mut self, counter: u64) -> Option<(Arc<VerifiedRecord>, PeerId)> {
+    pub(super) fn next_ahead(&mut self, counter: u64) -> Option<Ahead> {
         loop {
             let entry = self.ahead.first_entry()?;
             if *entry.key() > counter + 1 {
                 return None;
             }
-            let (record, peer) = entry.remove();
-            self.ahead_bytes -= record.sealed().bytes.len();
-            if record.counter() == counter + 1 {
-                return Some((record, peer));
+            let ahead = entry.remove();
+            self.ahead_bytes -= ahead.bytes();
+            if ahead.record.counter() == counter + 1 {
+                return Some(ahead);
             }
         }
     }
 
     /// The next range to ask for, up to `target`.
     fn next_range(&mut self, head: u64, target: u64) -> Option<Range> {
+        let records = match self.average {
+            0 => FIRST_RANGE_RECORDS,
+            average => ((PAGE_BYTES / average) as u64).clamp(1, MAX_RANGE_RECORDS),
+        };
         while let Some(gap) = self.gaps.pop() {
-            let gap = Range { after: gap.after.max(head), until: gap.until.min(target) };
-            if gap.after < gap.until {
-                return Some(gap);
+            let (after, end) = (gap.after.max(head), gap.until.min(target));
+            let until = end.min(after.saturating_add(records));
+            if until < end {
+                self.gaps.push(Range { after: until, until: end });
+            }
+            if after < until {
+                return Some(Range { after, until });
             }
         }
         let mut after = self.asked.max(head);
@@ -105,10 +130,6 @@ impl Pull {
         if after >= target {
             return None;
         }
-        let records = match self.average {
-            0 => FIRST_RANGE_RECORDS,
-            average => ((PAGE_BYTES / average) as u64).clamp(1, MAX_RANGE_RECORDS),
-        };
         let before_next = self.ahead.range(after + 1..).next().map_or(u64::MAX, |(counter, _)| counter - 1);
         let until = after.saturating_add(records).min(target).min(before_next);
         self.asked = until;

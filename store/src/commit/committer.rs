@@ -1,6 +1,6 @@
 use std::{
     io,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -46,17 +46,54 @@ pub enum SpawnError {
 
 /// The writer's thread. Dropped or [shut down](Committer::shutdown), it commits what is queued, syncs, and ends.
 pub struct Committer {
-    queue: Arc<Queue>,
+    shop: Arc<Shop>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// Submits commits. Clones share the queue; positions must increase over all of them, so there is usually one submitter.
 #[derive(Clone)]
-pub struct Handle(Arc<Queue>);
+pub struct Handle(Arc<Shop>);
+
+/// The queue, and what commits: whoever holds the desk is the writer.
+#[derive(Default)]
+struct Shop {
+    queue: Queue,
+    /// None before the start and after the end, so that a handle does not keep the store open.
+    desk: Mutex<Option<Desk>>,
+}
+
+/// The writer, and who hears of what it did.
+struct Desk {
+    writer: Writer,
+    emit: Box<dyn FnMut(Event) + Send>,
+}
+
+impl Shop {
+    fn desk(&self) -> MutexGuard<'_, Option<Desk>> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a commit on the calling thread if nothing is in its way.
+    fn commit_at_once(&self, commit: &Commit) -> bool {
+        if !self.queue.is_idle() {
+            return false;
+        }
+        // Taken means that the thread syncs, or deletes what a removed thread had.
+        let Ok(mut desk) = self.desk.try_lock() else { return false };
+        let Some(Desk { writer, emit }) = &mut *desk else { return false };
+        let had_unsynced = writer.has_unsynced();
+        let done = writer.commit_at_once(commit, emit);
+        drop(desk);
+        if done && !had_unsynced {
+            self.queue.poke();
+        }
+        done
+    }
+}
 
 impl Committer {
-    /// Starts the writer of a store. It calls `on_event` on its own thread: hand events over and return, since no commit proceeds meanwhile, and never
-    /// wait there for room in its queue.
+    /// Starts the writer of a store. It calls `on_event` on its own thread, or within [`Handle::commit_or_submit`]: hand events over and return, since no
+    /// commit proceeds meanwhile, and never wait there for room in its queue.
     ///
     /// Threads whose removal was interrupted are purged on.
     ///
@@ -70,24 +107,26 @@ impl Committer {
     ) -> Result<Self, SpawnError> {
         let running = Running::claim(store.shared())?;
         let writer = Writer::new(store.shared().clone())?;
-        let queue = Arc::new(Queue::default());
-        let of_thread = Closing(queue.clone());
+        let purging = writer.is_purging();
+        let desk = Mutex::new(Some(Desk { writer, emit: Box::new(on_event) }));
+        let shop = Arc::new(Shop { queue: Queue::default(), desk });
+        let of_thread = Closing(shop.clone());
         let thread = std::thread::Builder::new()
             .name("spool-store".to_owned())
             .spawn(move || {
                 // In this order, so that nobody waits for a thread that has panicked.
                 let _running = running;
-                let queue = of_thread;
+                let shop = of_thread;
                 let _span = error_span!("store").entered();
-                run(writer, &queue.0, &options, on_event);
+                run(&shop.0, &options, purging);
             })
             .map_err(SpawnError::Thread)?;
-        Ok(Self { queue, thread: Some(thread) })
+        Ok(Self { shop, thread: Some(thread) })
     }
 
     /// A handle to submit with.
     pub fn handle(&self) -> Handle {
-        Handle(self.queue.clone())
+        Handle(self.shop.clone())
     }
 
     /// Accepts nothing more, commits what is queued, syncs, reports, and waits for all that.
@@ -98,7 +137,7 @@ impl Committer {
 
 impl Drop for Committer {
     fn drop(&mut self) {
-        self.queue.close();
+        self.shop.queue.close();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -114,7 +153,7 @@ impl Handle {
     ///
     /// [`Closed`] after shutdown.
     pub fn submit(&self, commit: Commit) -> Result<(), Closed> {
-        self.0.submit(commit)
+        self.0.queue.submit(commit)
     }
 
     /// Queues a commit, or gives it back. For tasks: keep it, and try again at the next [`Event`], which says that there is room.
@@ -123,7 +162,20 @@ impl Handle {
     ///
     /// [`TrySubmitError`] with the commit.
     pub fn try_submit(&self, commit: Commit) -> Result<(), TrySubmitError> {
-        self.0.try_submit(commit)
+        self.0.queue.try_submit(commit)
+    }
+
+    /// Commits on the calling thread where that takes no waiting, else as [`Handle::try_submit`]. For a relaxed commit that comes alone: to wake the
+    /// writer's thread and to be woken by it would take longer than to write. `on_event` is then called within this call, and the thread syncs later.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySubmitError`] with the commit.
+    pub fn commit_or_submit(&self, commit: Commit) -> Result<(), TrySubmitError> {
+        if self.0.commit_at_once(&commit) {
+            return Ok(());
+        }
+        self.try_submit(commit)
     }
 
     /// Acknowledges an [`Event::Failed`]: what was submitted before this call is refused, what is submitted after it is taken. Never waits. No effect
@@ -133,7 +185,7 @@ impl Handle {
     ///
     /// [`Closed`] after shutdown.
     pub fn resume(&self) -> Result<(), Closed> {
-        self.0.resume()
+        self.0.queue.resume()
     }
 }
 
@@ -155,12 +207,13 @@ impl Drop for Running {
     }
 }
 
-/// Closes the queue, whatever ends the thread.
-struct Closing(Arc<Queue>);
+/// Closes the queue and the writer, whatever ends the thread.
+struct Closing(Arc<Shop>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        self.0.close();
+        self.0.queue.close();
+        self.0.desk().take();
     }
 }
 
@@ -171,7 +224,8 @@ struct Group {
     took: Duration,
 }
 
-fn run(mut writer: Writer, queue: &Queue, options: &Options, mut emit: impl FnMut(Event)) {
+fn run(shop: &Shop, options: &Options, mut purging: bool) {
+    let queue = &shop.queue;
     let mut sync_at: Option<Instant> = None;
     let mut last = Group::default();
     loop {
@@ -180,27 +234,32 @@ fn run(mut writer: Writer, queue: &Queue, options: &Options, mut emit: impl FnMu
         if last.commits > 1 {
             queue.gather(last.commits, (last.took / 2).min(GATHER_PATIENCE));
         }
-        let deadline = if writer.is_purging() { Some(Instant::now()) } else { sync_at };
-        match queue.take(deadline) {
+        let taken = queue.take(if purging { Some(Instant::now()) } else { sync_at });
+        let mut desk = shop.desk();
+        // Taken away at the end of this thread only.
+        let Some(Desk { writer, emit }) = &mut *desk else { return };
+        match taken {
             Taken::Group(group) => {
                 let begun = Instant::now();
-                writer.commit(&group, &mut emit);
+                writer.commit(&group, emit);
                 last = Group { commits: group.len(), took: begun.elapsed() };
+                queue.done();
             }
             Taken::Resume => writer.resume(),
             Taken::Nothing => {}
-            Taken::Closed => return writer.sync(&mut emit),
+            Taken::Closed => return writer.sync(emit),
         }
         if !writer.has_unsynced() {
             sync_at = None;
         } else if sync_at.is_none() {
             sync_at = Some(Instant::now() + options.relaxed_sync_interval);
         } else if sync_at.is_some_and(|at| at <= Instant::now()) {
-            writer.sync(&mut emit);
+            writer.sync(emit);
             sync_at = writer.has_unsynced().then(|| Instant::now() + SYNC_RETRY_INTERVAL);
         }
         if writer.is_purging() {
             writer.purge_step();
         }
+        purging = writer.is_purging();
     }
 }

@@ -33,7 +33,7 @@ pub(super) enum Taken {
     Group(Vec<Commit>),
     /// The caller has seen the failure.
     Resume,
-    /// Nothing arrived in time.
+    /// Nothing arrived in time, or the sleep was ended.
     Nothing,
     /// The queue is closed, and empty.
     Closed,
@@ -57,6 +57,10 @@ struct State {
     commits: usize,
     bytes: usize,
     closed: bool,
+    /// A group was taken, and is not committed yet.
+    at_work: bool,
+    /// Something was written beside the queue: the writer has to look when to sync.
+    poked: bool,
 }
 
 impl State {
@@ -135,6 +139,23 @@ impl Queue {
         Ok(())
     }
 
+    /// Whether no commit waits or is under way, so that another one may be written beside the queue.
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.state();
+        state.jobs.is_empty() && !state.at_work && !state.closed
+    }
+
+    /// Ends the writer's sleep, with nothing to do.
+    pub(super) fn poke(&self) {
+        self.state().poked = true;
+        self.arrived.notify_one();
+    }
+
+    /// The group that was taken last is committed.
+    pub(super) fn done(&self) {
+        self.state().at_work = false;
+    }
+
     /// Accepts nothing more; what is queued will still be taken.
     pub(super) fn close(&self) {
         self.state().closed = true;
@@ -163,10 +184,15 @@ impl Queue {
                 }
                 Some(Job::Commit(..)) => {
                     let group = state.pop_group();
+                    state.at_work = true;
                     self.left.notify_all();
                     return Taken::Group(group);
                 }
                 None if state.closed => return Taken::Closed,
+                None if state.poked => {
+                    state.poked = false;
+                    return Taken::Nothing;
+                }
                 None => {}
             }
             state = match deadline {

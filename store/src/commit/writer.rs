@@ -7,7 +7,7 @@ use tracing::{debug, error, warn};
 
 use super::{
     Commit, Error, Event,
-    plan::{Counters, Plan},
+    plan::{Counters, Plan, Planned},
     purge::Purge,
 };
 use crate::{
@@ -98,27 +98,52 @@ impl Writer {
         }
     }
 
-    fn apply(&mut self, group: &[Commit], sync: bool) -> Result<(), Failure> {
+    /// Writes a relaxed commit if that takes no waiting, and reports it. Otherwise nothing has happened, not even a report: it has to be committed as a
+    /// group, which also tells what is wrong with it.
+    pub(super) fn commit_at_once(&mut self, commit: &Commit, emit: &mut dyn FnMut(Event)) -> bool {
+        if self.mode != Mode::Open || commit.durability != Durability::Relaxed || self.is_purging() {
+            return false;
+        }
+        let Ok(planned) = self.plan(std::slice::from_ref(commit)) else { return false };
+        if planned.batch.is_empty() || !matches!(self.shared.write_at_once(&planned.batch), Ok(true)) {
+            return false;
+        }
+        self.applied(planned);
+        self.written = Some(commit.batch);
+        self.unsynced = true;
+        emit(Event::Written { through: commit.batch });
+        true
+    }
+
+    fn plan(&self, group: &[Commit]) -> Result<Planned, Failure> {
         let mut plan = Plan::new(self.shared.kv(), &self.shared.numbers, self.counters);
         for (index, commit) in group.iter().enumerate() {
             for write in &commit.writes {
                 plan.add(write).map_err(|error| Failure { index, error })?;
             }
         }
-        let planned = plan.finish();
+        Ok(plan.finish())
+    }
+
+    fn apply(&mut self, group: &[Commit], sync: bool) -> Result<(), Failure> {
+        let planned = self.plan(group)?;
         let written = match (planned.batch.is_empty(), sync) {
             (false, sync) => self.shared.write(&planned.batch, sync),
             (true, true) => self.shared.sync(),
             (true, false) => Ok(()),
         };
         written.map_err(|error| Failure { index: 0, error: error.into() })?;
+        self.applied(planned);
+        Ok(())
+    }
+
+    fn applied(&mut self, planned: Planned) {
         self.counters = planned.counters;
         for thread in planned.removed {
             self.shared.numbers.forget(thread);
             self.purge.add(thread);
             self.purge_stalled = false;
         }
-        Ok(())
     }
 
     /// Syncs what was written, if anything was.

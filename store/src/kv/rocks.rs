@@ -24,6 +24,9 @@ mod wal;
 
 pub use tuning::Options;
 
+/// What RocksDB says, by [`tuning::write`], instead of waiting for flushes.
+const STALL: &str = "Write stall";
+
 /// Why a RocksDB store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -302,12 +305,21 @@ impl Kv for Rocks {
         let options = if sync { &self.synced } else { &self.relaxed };
         let result = loop {
             match self.db.write_opt(self.writes(batch), options) {
-                Err(error) if error.as_ref().contains("Write stall") => self.wait_for_flushes(),
+                Err(error) if error.as_ref().contains(STALL) => self.wait_for_flushes(),
                 result => break result.map_err(write_error),
             }
         };
         self.failing.store(result.is_err(), Ordering::Release);
         result
+    }
+
+    fn write_at_once(&self, batch: &Batch) -> Result<bool, Error> {
+        let result = match self.db.write_opt(self.writes(batch), &self.relaxed) {
+            Err(error) if error.as_ref().contains(STALL) => return Ok(false),
+            result => result.map_err(write_error),
+        };
+        self.failing.store(result.is_err(), Ordering::Release);
+        result.map(|()| true)
     }
 
     fn sync(&self) -> Result<(), Error> {

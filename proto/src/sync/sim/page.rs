@@ -28,16 +28,17 @@ pub(super) fn build(image: &Image, query: &Serve, node_key: &ed25519_dalek::Sign
                     records: Vec::new(),
                     blocks: Vec::new(),
                 });
-                if run.key_id != sealed.key_id || (sealed.bytes.len() > room && !run.records.is_empty()) {
+                let blocks: Vec<_> =
+                    record.links().as_slice().iter().filter_map(|cid| image.blocks.get(cid)).cloned().collect();
+                let bytes = sealed.bytes.len() + blocks.iter().map(bytes::Bytes::len).sum::<usize>();
+                let full = bytes > room || run.blocks.len() + blocks.len() > MAX_ENVELOPE_BLOCKS;
+                if run.key_id != sealed.key_id || (full && !run.records.is_empty()) {
                     break;
                 }
-                room = room.saturating_sub(sealed.bytes.len());
+                room = room.saturating_sub(bytes);
                 run.records.push(sealed.bytes.clone());
-                for block in record.links().as_slice().iter().filter_map(|cid| image.blocks.get(cid)) {
-                    if block.len() <= room && run.blocks.len() < MAX_ENVELOPE_BLOCKS {
-                        room -= block.len();
-                        run.blocks.push(block.clone());
-                    }
+                if !full {
+                    run.blocks.extend(blocks);
                 }
             }
             let more = run.as_ref().is_some_and(|run| run.counter + (run.records.len() as u64) <= *until);

@@ -2,6 +2,7 @@
 
 use std::{
     sync::{Arc, Barrier, mpsc},
+    thread::ThreadId,
     time::Duration,
 };
 
@@ -159,4 +160,95 @@ fn a_removal_that_was_interrupted_is_finished_in_the_background() {
         events.recv().unwrap();
         batch += 1;
     }
+}
+
+/// What became of each commit, and on whose thread that was told.
+fn spawn_told(store: &Store, options: Options) -> (Committer, mpsc::Receiver<(String, ThreadId)>) {
+    let (sender, told) = mpsc::sync_channel(10_000);
+    let tell = move |event: Event| sender.send((short(&event), std::thread::current().id())).unwrap();
+    (Committer::spawn(store, options, tell).unwrap(), told)
+}
+
+#[test]
+fn a_relaxed_commit_that_comes_alone_is_written_by_its_caller_and_synced_by_the_thread() {
+    let (store, mut author) = (store(Memory::new()), Author::new(1, 1));
+    let (committer, told) = spawn_told(&store, Options { relaxed_sync_interval: Duration::from_millis(1) });
+    committer.handle().commit_or_submit(commit(1, Durability::Relaxed, &mut author)).unwrap();
+    assert_eq!(told.recv().unwrap(), ("written 1".to_owned(), std::thread::current().id()));
+    assert_eq!(store.log_state(&author.thread, &author.log).unwrap(), Some(author.state.clone()));
+    let (what, whose) = told.recv().unwrap();
+    assert_eq!(what, "synced 1");
+    assert_ne!(whose, std::thread::current().id());
+    committer.handle().commit_or_submit(commit(2, Durability::Sync, &mut author)).unwrap();
+    let rest: Vec<_> = told.iter().take(2).collect();
+    assert_eq!(rest[0].0, "written 2");
+    assert!(
+        rest.iter().all(|(_, whose)| *whose != std::thread::current().id()),
+        "nobody waits for a sync but the thread"
+    );
+}
+
+/// The thread is held up within the report of the first commit: the third must not overtake the second, nor wait.
+#[test]
+fn a_commit_does_not_overtake_what_is_queued_or_under_way() {
+    let (store, mut author) = (store(Memory::new()), Author::new(1, 1));
+    let barrier = Arc::new(Barrier::new(2));
+    let gate = barrier.clone();
+    let (sender, told) = mpsc::sync_channel(10_000);
+    let committer = Committer::spawn(&store, Options::default(), move |event| {
+        sender.send(short(&event)).unwrap();
+        if matches!(event, Event::Written { through: BatchId(1) }) {
+            gate.wait();
+            gate.wait();
+        }
+    });
+    let committer = committer.unwrap();
+    let handle = committer.handle();
+    handle.submit(commit(1, Durability::Sync, &mut author)).unwrap();
+    barrier.wait();
+    handle.commit_or_submit(commit(2, Durability::Relaxed, &mut author)).unwrap();
+    handle.commit_or_submit(commit(3, Durability::Relaxed, &mut author)).unwrap();
+    barrier.wait();
+    committer.shutdown();
+    let told: Vec<String> = told.iter().collect();
+    assert_eq!(told, ["written 1", "synced 1", "written 3", "synced 3"]);
+    assert_eq!(store.log_state(&author.thread, &author.log).unwrap(), Some(author.state));
+}
+
+#[test]
+fn a_commit_that_its_caller_could_not_write_is_reported_by_the_thread_and_the_next_is_refused() {
+    let kv = Arc::new(Faulty::new());
+    let store = Store::with_kv(kv.clone() as Arc<dyn Kv>).unwrap();
+    let mut author = Author::new(1, 1);
+    let (committer, told) = spawn_told(&store, Options::default());
+    let handle = committer.handle();
+    kv.set_full(true);
+    handle.commit_or_submit(commit(1, Durability::Relaxed, &mut author)).unwrap();
+    let (what, whose) = told.recv().unwrap();
+    assert!(what.starts_with("failed 1-1"), "{what}");
+    assert_ne!(whose, std::thread::current().id());
+    kv.set_full(false);
+    handle.commit_or_submit(commit(2, Durability::Relaxed, &mut author)).unwrap();
+    assert!(told.recv().unwrap().0.starts_with("failed 2-2: an earlier commit failed"));
+    handle.resume().unwrap();
+    let mut fresh = Author::new(1, 1);
+    handle.commit_or_submit(commit(3, Durability::Relaxed, &mut fresh)).unwrap();
+    committer.shutdown();
+    assert_eq!(told.iter().map(|(what, _)| what).collect::<Vec<_>>(), ["written 3", "synced 3"]);
+    assert_eq!(store.log_state(&author.thread, &author.log).unwrap(), Some(fresh.state));
+}
+
+/// A handle outlives the end of the writer, and must not keep the store open.
+#[test]
+fn a_handle_does_not_keep_the_store_open() {
+    let kv = Arc::new(Memory::new());
+    let store = Store::with_kv(kv.clone() as Arc<dyn Kv>).unwrap();
+    let (committer, _events) = spawn(&store, Options::default());
+    let handle = committer.handle();
+    committer.shutdown();
+    drop(store);
+    assert_eq!(Arc::strong_count(&kv), 1);
+    let mut author = Author::new(1, 1);
+    let refused = handle.commit_or_submit(commit(1, Durability::Relaxed, &mut author));
+    assert!(matches!(refused, Err(TrySubmitError::Closed(_))));
 }
