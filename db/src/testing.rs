@@ -313,13 +313,16 @@ impl Replica {
     }
 }
 
+/// The body of an event, and who waits for it.
+type Queued = (Vec<u8>, Done);
+
 /// A writer's own node: its log grows with what it commits. Nothing is folded before the test says so.
 #[derive(Clone)]
 pub struct Local {
     /// What this node has.
     pub delivered: Delivered,
     log: LogId,
-    queue: Arc<Mutex<Vec<(Vec<u8>, Done)>>>,
+    queue: Arc<Mutex<Vec<Queued>>>,
 }
 
 impl Local {

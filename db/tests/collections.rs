@@ -20,7 +20,7 @@ fn films() -> Builder {
     Builder::new("films").expect("a name")
 }
 
-fn film(id: impl ToString) -> Target {
+fn film(id: u64) -> Target {
     Target::new("films", id.to_string())
 }
 

@@ -1,5 +1,7 @@
 //! Transactions of one node: all or nothing, the first to commit wins, and nobody waits for an open one.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value, json};

@@ -11,6 +11,9 @@ use crate::{
     query::{Documents, RawDocument},
 };
 
+/// Sees keys and values, and may stop or fail.
+type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, Error> + 'a;
+
 /// The documents of a collection, and the entries of its indexes.
 pub struct Collection<'a> {
     reader: &'a Reader<'a>,
@@ -24,12 +27,7 @@ impl<'a> Collection<'a> {
     }
 
     /// Visits keys until the visitor stops or fails.
-    fn visit(
-        &self,
-        (from, until): (&[u8], &[u8]),
-        reverse: bool,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, Error>,
-    ) -> Result<(), Error> {
+    fn visit(&self, (from, until): (&[u8], &[u8]), reverse: bool, visit: &mut Visit<'_>) -> Result<(), Error> {
         let mut result = Ok(());
         let mut step = |key: &[u8], value: &[u8]| match visit(key, value) {
             Ok(flow) => flow,

@@ -4,7 +4,7 @@ use std::{ops::ControlFlow, path::Path};
 
 use serde_json::json;
 use spool_integration_tests::daemon::Repo;
-use spool_store::kv::{Batch, Kv, Rocks, Space, rocks};
+use spool_store::kv::{Batch, Kv, Reads as _, Rocks, Space, rocks};
 
 const EVENTS: usize = 12;
 
