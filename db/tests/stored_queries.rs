@@ -27,8 +27,8 @@ fn define(database: &Database, local: &Local, names: &[&str]) {
     });
 }
 
-fn query(value: Value) -> Query {
-    json::read(&value).expect("a query")
+fn query(value: &Value) -> Query {
+    json::read(value).expect("a query")
 }
 
 #[test]
@@ -59,21 +59,21 @@ fn the_view_answers_as_the_films_themselves() {
     let alive: Vec<_> = films.iter().enumerate().filter(|(number, _)| *number != 3).map(|(_, film)| film).collect();
 
     let all: Vec<_> = alive.iter().map(|film| title(film)).collect();
-    assert_eq!(titles(query(json!({}))), all, "in the order of their ids, without the deleted one and the neighbours");
+    assert_eq!(titles(query(&json!({}))), all, "in the order of their ids, without the deleted one and the neighbours");
     let some: Vec<_> = alive.iter().filter(|film| year(film) >= 1985).map(|film| title(film)).collect();
     assert!(some.len() > 20 && some.len() < all.len());
-    assert_eq!(titles(query(json!({"where": {"year": {">=": 1985}}}))), some);
-    let first = titles(query(json!({"sort": [{"title": "asc"}], "limit": 5})));
+    assert_eq!(titles(query(&json!({"where": {"year": {">=": 1985}}}))), some);
+    let first = titles(query(&json!({"sort": [{"title": "asc"}], "limit": 5})));
     let mut sorted = all.clone();
     sorted.sort();
     assert_eq!(first, sorted[..5]);
-    assert_eq!(titles(query(json!({"after": "0310"}))), all[310..]);
-    assert_eq!(titles(query(json!({"where": {"_id": {"=": "0004"}}}))), [title(&films[4])]);
-    assert!(titles(query(json!({"where": {"_id": {"=": "0003"}}}))).is_empty());
-    let backwards = titles(query(json!({"sort": [{"_id": "desc"}], "limit": 2})));
+    assert_eq!(titles(query(&json!({"after": "0310"}))), all[310..]);
+    assert_eq!(titles(query(&json!({"where": {"_id": {"=": "0004"}}}))), [title(&films[4])]);
+    assert!(titles(query(&json!({"where": {"_id": {"=": "0003"}}}))).is_empty());
+    let backwards = titles(query(&json!({"sort": [{"_id": "desc"}], "limit": 2})));
     assert_eq!(backwards, [all[all.len() - 1].clone(), all[all.len() - 2].clone()]);
     let recent = database.read(|read| {
-        let query = query(json!({"where": {"_mod": {">": 1_000_000 * (NOW - 10_000)}}, "limit": 1}));
+        let query = query(&json!({"where": {"_mod": {">": 1_000_000 * (NOW - 10_000)}}, "limit": 1}));
         read.find("films", query, Options::default())
     });
     assert_eq!(recent.expect("answered").len(), 1);
@@ -88,7 +88,7 @@ fn a_query_that_needs_too_much_memory_is_refused_by_name() {
     commit(&database, &local, |write| {
         (0..100).try_for_each(|id| write.create(&Target::new("films", id.to_string()), Map::new()))
     });
-    let sorted = || query(json!({"sort": [{"a": "asc"}]}));
+    let sorted = || query(&json!({"sort": [{"a": "asc"}]}));
     let error = database.read(|read| read.find("films", sorted(), Options { memory: 1_000 })).expect_err("too much");
     assert!(error.to_string().contains("memory"), "{error}");
     assert_eq!(database.read(|read| read.find("films", sorted(), Options::default())).expect("answered").len(), 100);
