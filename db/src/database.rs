@@ -1,14 +1,15 @@
 //! One thread's database: the view of its documents, kept up to date, and the way in for new transactions.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use spool_proto::{LogId, clock::Time};
 use spool_store::View;
 
 use crate::{
     Projector, Target,
+    collection::Ids,
     documents::{self, Change, Documents},
-    limits::{RECENT_CHANGES, RECENT_CHANGES_BYTES},
+    limits::{ATTEMPT_PAUSE, MAX_ATTEMPTS, RECENT_CHANGES, RECENT_CHANGES_BYTES},
     operation::Reverts,
     projector::{self, Progress},
     query::Documents as _,
@@ -26,8 +27,14 @@ pub use recent::Changes;
 use recent::Recent;
 use schemas::Schemas;
 
-/// Appends events to this node's log.
+/// What a database needs of the node that it is on.
 pub trait Appender: Send + Sync {
+    /// The wall clock, milliseconds since 1970.
+    fn now_millis(&self) -> u64;
+
+    /// Random bytes, for ids.
+    fn random(&self) -> [u8; 10];
+
     /// Puts an event at the end of the log; those that are given one after another get their places in that order. Calls `done` once it is there, or is not
     /// going to be; never before this has returned.
     fn append(&self, body: Vec<u8>, done: Done);
@@ -62,6 +69,7 @@ struct Shared {
     commits: Mutex<Commits>,
     recent: Mutex<Recent>,
     schemas: Mutex<Schemas>,
+    ids: Mutex<Ids>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -83,6 +91,7 @@ impl Database {
             projector: Mutex::new(projector),
             commits: Mutex::default(),
             schemas: Mutex::default(),
+            ids: Mutex::default(),
             recent: Mutex::new(Recent::new(position, RECENT_CHANGES, RECENT_CHANGES_BYTES)),
         })))
     }
@@ -98,7 +107,7 @@ impl Database {
         let progress = projector.step(now_millis, blocks_arrived)?;
         lock(&self.0.recent).extend(projector.reducer_mut().take_changes());
         let mut commits = lock(&self.0.commits);
-        let done = commits.folded(|log| projector.folded(log));
+        let done = commits.folded(projector.positions());
         drop((commits, projector));
         // Not under a lock: whoever is told may come back at once.
         done.into_iter().for_each(|(done, receipt)| done(Ok(Some(receipt))));
@@ -129,11 +138,41 @@ impl Database {
             let result = write(&mut transaction)?;
             Ok::<_, Error>((result, transaction.into_draft(reverts)))
         })?;
-        self.commit(draft, done)?;
+        self.queue(draft, done)?;
         Ok(result)
     }
 
-    fn commit(&self, draft: Draft, done: Committed) -> Result<(), Error> {
+    /// Runs a transaction, again if another was faster, and waits until its effect can be read. Blocks: not for tasks, and not for whoever folds.
+    ///
+    /// # Errors
+    ///
+    /// The error of `write`, [`Error::Conflict`] after [`MAX_ATTEMPTS`], or [`Error::Append`].
+    pub fn commit<T>(&self, write: impl Fn(&mut Write<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        let mut attempts = 1;
+        loop {
+            let (tell, told) = mpsc::sync_channel(1);
+            let done = move |result| {
+                // Whoever waited may have gone.
+                let _ = tell.send(result);
+            };
+            match self.write(None, &write, Box::new(done)) {
+                Err(error) if error.is_retryable() && attempts < MAX_ATTEMPTS => attempts += 1,
+                Err(error) => return Err(error),
+                Ok(result) => {
+                    let gone = |_| Error::Append("the node has ended".into());
+                    return told.recv().map_err(gone)?.map(|_| result);
+                }
+            }
+            std::thread::sleep(ATTEMPT_PAUSE);
+        }
+    }
+
+    /// An id for a new document: a lower-case ULID, above all that were given out before.
+    pub fn new_id(&self) -> String {
+        lock(&self.0.ids).next(self.0.appender.now_millis(), self.0.appender.random())
+    }
+
+    fn queue(&self, draft: Draft, done: Committed) -> Result<(), Error> {
         if draft.transaction.operations.is_empty() {
             done(Ok(None));
             return Ok(());

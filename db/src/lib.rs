@@ -12,6 +12,7 @@ pub mod projector;
 pub mod query;
 pub mod source;
 pub mod stamp;
+pub mod stores;
 #[cfg(any(test, feature = "test-utils"))]
 pub mod testing;
 pub mod transaction;

@@ -89,3 +89,7 @@ pub const MAX_MESSAGE_BYTES: usize = 256;
 pub const INDEX_STEP: usize = 2_048;
 /// Compiled schemas that are kept.
 pub const CACHED_SCHEMAS: usize = 64;
+/// How often a transaction is run before it is given up, if others are always faster.
+pub const MAX_ATTEMPTS: usize = 32;
+/// Pause between two attempts: what was faster has to be folded first.
+pub const ATTEMPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(2);

@@ -229,6 +229,11 @@ impl<R: Reducer> Projector<R> {
         &self.source
     }
 
+    /// How far each log has been folded.
+    pub fn positions(&self) -> impl Iterator<Item = (LogId, u64)> {
+        self.cursors.iter().map(|(log, cursor)| (*log, cursor.counter))
+    }
+
     /// How far a log has been folded.
     pub fn folded(&self, log: &LogId) -> u64 {
         self.cursors.get(log).map_or(0, |cursor| cursor.counter)

@@ -332,6 +332,15 @@ impl Local {
     ///
     /// If another thread panicked with it.
     pub fn append_queued(&self) -> usize {
+        self.append_queued_before_telling(|| {})
+    }
+
+    /// The same, and does something after each before its writer is told.
+    ///
+    /// # Panics
+    ///
+    /// If another thread panicked with it.
+    pub fn append_queued_before_telling(&self, act: impl Fn()) -> usize {
         let queued = std::mem::take(&mut *self.queue.lock().expect("no panic while locked"));
         let count = queued.len();
         for (body, done) in queued {
@@ -342,6 +351,7 @@ impl Local {
             let counter = world.append(self.log, time, Vec::new(), body.into());
             drop(world);
             self.delivered.arrived().logs.insert(self.log, counter);
+            act();
             done(Ok(Receipt { log: self.log, counter, time }));
         }
         count
@@ -359,6 +369,14 @@ impl Local {
 }
 
 impl Appender for Local {
+    fn now_millis(&self) -> u64 {
+        NOW
+    }
+
+    fn random(&self) -> [u8; 10] {
+        [7; 10]
+    }
+
     fn append(&self, body: Vec<u8>, done: Done) {
         self.queue.lock().expect("no panic while locked").push((body, done));
     }
@@ -377,6 +395,27 @@ impl Rooms {
         let database = Database::open(view, Arc::new(delivered), Box::new(local.clone())).expect("the view opens");
         (database, local)
     }
+}
+
+/// A database that nobody else writes to, and that folds by itself what is committed. For examples.
+///
+/// # Panics
+///
+/// If there is no thread to be had.
+pub fn alone() -> Database {
+    let rooms = Rooms::default();
+    let (database, local) = rooms.database(1);
+    let folding = database.clone();
+    // Goes with the process: an example ends soon.
+    std::thread::spawn(move || {
+        loop {
+            if local.append_queued() > 0 {
+                while folding.step(NOW, true).is_ok_and(|progress| progress.more) {}
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    });
+    database
 }
 
 /// The record of a transaction.

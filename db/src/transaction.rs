@@ -141,6 +141,11 @@ impl<'a> Read<'a> {
         Ok(query::find(query, &indexes, &Collection::new(self.reader, collection), options)?)
     }
 
+    /// A collection, for reading as queries do.
+    pub fn collection<'b>(&'b self, name: &'b str) -> Collection<'b> {
+        Collection::new(self.reader, name)
+    }
+
     /// How a query would be answered.
     ///
     /// # Errors
@@ -303,7 +308,7 @@ impl<'a> Write<'a> {
     ///
     /// [`Error::Exists`].
     pub fn create(&mut self, target: &Target, fields: Map<String, Value>) -> Result<(), Error> {
-        if self.alive(target)? {
+        if self.exists(target)? {
             return Err(Error::Exists(target.clone()));
         }
         self.change(target, Change::Create(fields))
@@ -315,7 +320,7 @@ impl<'a> Write<'a> {
     ///
     /// [`Error::NotFound`].
     pub fn update(&mut self, target: &Target, changes: impl IntoIterator<Item = Change>) -> Result<(), Error> {
-        if !self.alive(target)? {
+        if !self.exists(target)? {
             return Err(Error::NotFound(target.clone()));
         }
         changes.into_iter().try_for_each(|change| self.change(target, change))
@@ -398,7 +403,11 @@ impl<'a> Write<'a> {
     }
 
     /// Whether a document exists; the transaction relies on that, and on nothing else of it.
-    fn alive(&mut self, target: &Target) -> Result<bool, Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::View`].
+    pub fn exists(&mut self, target: &Target) -> Result<bool, Error> {
         let alive = self.peek(target)?.is_alive();
         self.see_existence(target, alive);
         Ok(alive)

@@ -271,3 +271,13 @@ fn positions_go_on_after_a_rebuild() {
     let changes = rig.database.changes(position, 10).unwrap();
     assert_eq!((changes.items.len(), changes.position), (2, position + 2), "the definition and the film");
 }
+
+#[test]
+fn an_event_may_be_folded_before_its_writer_is_told_that_it_is_appended() {
+    let rig = Rig::new();
+    let (result, outcome) = rig.begin(|write| write.create(&film("1"), Map::new()));
+    result.unwrap();
+    rig.local.append_queued_before_telling(|| rig.step());
+    assert!(rig.get(&film("1")).is_some());
+    assert!(told(&outcome), "nothing more will be folded");
+}

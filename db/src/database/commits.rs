@@ -14,7 +14,7 @@ pub(super) struct Commits {
     targets: BTreeMap<Target, usize>,
     /// Values that no two documents may have and that are on their way, by index and key.
     claims: BTreeMap<Claim, Target>,
-    /// How far the logs that were written here have been folded.
+    /// How far each log has been folded: an event may be before whoever appended it has been told.
     folded: BTreeMap<LogId, u64>,
 }
 
@@ -51,8 +51,7 @@ impl Commits {
         let commit = self.under_way.get_mut(&number)?;
         if let Ok(receipt) = result {
             commit.receipt = Some(*receipt);
-            let folded = self.folded.entry(receipt.log).or_default();
-            if *folded < receipt.counter {
+            if self.folded.get(&receipt.log).is_none_or(|until| *until < receipt.counter) {
                 return None;
             }
         }
@@ -60,8 +59,8 @@ impl Commits {
     }
 
     /// More was folded. Returns all whose events are among that.
-    pub(super) fn folded(&mut self, folded: impl Fn(&LogId) -> u64) -> Vec<(Committed, Receipt)> {
-        self.folded.iter_mut().for_each(|(log, until)| *until = folded(log));
+    pub(super) fn folded(&mut self, folded: impl Iterator<Item = (LogId, u64)>) -> Vec<(Committed, Receipt)> {
+        self.folded.extend(folded);
         let folded = &self.folded;
         let ready = self.under_way.iter().filter(|(_, commit)| {
             commit

@@ -168,6 +168,14 @@ async fn tell(pending: Pending, done: Done) {
 struct Queue(mpsc::Sender<(Vec<u8>, Done)>);
 
 impl Appender for Queue {
+    fn now_millis(&self) -> u64 {
+        now_millis()
+    }
+
+    fn random(&self) -> [u8; 10] {
+        rand::random()
+    }
+
     fn append(&self, body: Vec<u8>, done: Done) {
         // Waits while the node has no room, on a thread that may block.
         if let Err(mpsc::error::SendError((_, done))) = self.0.blocking_send((body, done)) {
