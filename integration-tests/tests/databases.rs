@@ -147,8 +147,9 @@ async fn a_follower_has_no_database() {
     assert!(matches!(follower.database(&thread).await, Err(NodeError::NoReadKey(_))));
     // With the key it has one.
     follower.join_from(&writer, &thread, Scope::Read).await;
-    commit(&writer.database(&thread).await.expect("the thread is here"), |write| write.create(&film(1), Map::new()))
-        .await;
+    let database = writer.database(&thread).await.expect("the thread is here");
+    define_films(&database).await;
+    commit(&database, |write| write.create(&film(1), Map::new())).await;
     let database = follower.database(&thread).await.expect("it may read now");
     eventually("the film arrives", || async { database.read(|read| read.get(&film(1))).expect("readable") }).await;
     writer.stop().await;
