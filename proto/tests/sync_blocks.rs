@@ -8,7 +8,7 @@ use spool_proto::{
     body::{Chunker, Protection},
     sync::{
         Durability,
-        sim::{Malice, NodeId, Part, SharedThread, Simulation},
+        sim::{LinkSettings, Malice, NodeId, Part, SharedThread, Simulation},
     },
 };
 
@@ -115,4 +115,32 @@ fn blocks_that_were_not_asked_for_are_scored_and_others_are_asked() {
     simulation.connect(follower, writer);
     assert!(simulation.settle(SECOND * 90), "{:?}", simulation.all_differences());
     assert_eq!(simulation.trace.scored(writer, spool_proto::sync::Misbehaviour::InvalidData), 0);
+}
+
+/// A record is published without its blocks, and that message often overtakes the push that carries them. The writer answers nothing, as
+/// one that goes away right after: what it pushed is all there will ever be.
+#[test]
+fn blocks_that_come_after_their_record_are_kept() {
+    // From a push that meets its record in verification to one that meets a request for its blocks.
+    for (seed, jitter) in [(5, 1), (6, 5), (7, 50)] {
+        let mut simulation = Simulation::new(seed);
+        simulation.record_messages();
+        let [writer, follower] = simulation.add_nodes();
+        let thread = simulation.thread_of(&[(writer, Part::Writer), (follower, Part::Follower)]);
+        simulation.corrupt(writer, Malice::Silent);
+        simulation.set_links(LinkSettings { jitter: Duration::from_millis(jitter), ..LinkSettings::default() });
+        for _ in 0..20 {
+            let body = simulation.seal(writer, &thread, &[1; 10_000]);
+            simulation.append_body(writer, &thread, body, Durability::Sync);
+            simulation.run_for(SECOND);
+        }
+        assert_eq!(blocks(&simulation, follower, &thread), 20, "jitter of {jitter} ms");
+        assert_eq!(simulation.disk(follower).threads[&thread.id].wants.len(), 0);
+        // Requests that were under way fail, and what has come meanwhile is not asked for again.
+        simulation.run_for(SECOND * 15);
+        let quiet = simulation.now();
+        simulation.run_for(SECOND * 60);
+        assert_eq!(simulation.trace.count(follower, writer, "blocks", quiet), 0);
+        assert_eq!(simulation.leaks(), Vec::<String>::new());
+    }
 }
