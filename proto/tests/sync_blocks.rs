@@ -145,3 +145,61 @@ fn blocks_that_were_not_asked_for_are_scored_and_others_are_asked() {
     assert!(simulation.settle(SECOND * 90), "{:?}", simulation.all_differences());
     assert_eq!(simulation.trace.scored(writer, spool_proto::sync::Misbehaviour::InvalidData), 0);
 }
+
+/// A record is published without its blocks, and that message often overtakes the push that carries them. The writer answers nothing, as
+/// one that goes away right after: what it pushed is all there will ever be.
+#[test]
+fn blocks_that_come_after_their_record_are_kept() {
+    // From a push that meets its record in verification to one that meets a request for its blocks.
+    for (seed, jitter) in [(5, 1), (6, 5), (7, 50)] {
+        let mut simulation = Simulation::new(seed);
+        simulation.record_messages();
+        let [writer, follower] = simulation.add_nodes();
+        let thread = simulation.thread_of(&[(writer, Part::Writer), (follower, Part::Follower)]);
+        simulation.corrupt(writer, Malice::Silent);
+        simulation.set_links(LinkSettings { jitter: Duration::from_millis(jitter), ..LinkSettings::default() });
+        for _ in 0..20 {
+            let body = simulation.seal(writer, &thread, &[1; 10_000]);
+            simulation.append_body(writer, &thread, body, Durability::Sync);
+            simulation.run_for(SECOND);
+        }
+        assert_eq!(blocks(&simulation, follower, &thread), 20, "jitter of {jitter} ms");
+        assert_eq!(simulation.disk(follower).threads[&thread.id].wants.len(), 0);
+        // Requests that were under way fail, and what has come meanwhile is not asked for again.
+        simulation.run_for(SECOND * 15);
+        let quiet = simulation.now();
+        simulation.run_for(SECOND * 60);
+        assert_eq!(simulation.trace.count(follower, writer, "blocks", quiet), 0);
+        assert_eq!(simulation.leaks(), Vec::<String>::new());
+    }
+}
+
+/// What the simulator forgives is a block that whoever has it never gives away, and nothing else.
+#[test]
+fn a_missing_block_is_a_difference_unless_its_writer_withholds_it() {
+    let mut simulation = Simulation::new(8);
+    let [writer, follower] = simulation.add_nodes();
+    let thread = simulation.thread_of(&[(writer, Part::Writer), (follower, Part::Follower)]);
+    simulation.set_links(LinkSettings { jitter: SECOND, ..LinkSettings::default() });
+    let body = simulation.seal(writer, &thread, &[1; 10_000]);
+    simulation.append_body(writer, &thread, body, Durability::Sync);
+    let log = simulation.log(writer, &thread);
+    while simulation.counter(follower, &thread.id, &log) == 0 {
+        simulation.run_for(Duration::from_millis(1));
+    }
+    simulation.crash(writer);
+    assert_eq!(blocks(&simulation, follower, &thread), 0, "the push was faster");
+    let missing = |simulation: &mut Simulation| {
+        let differences = simulation.all_differences();
+        differences.iter().filter(|difference| difference.contains("wants 1 blocks")).count()
+    };
+    assert_eq!(missing(&mut simulation), 1, "an honest writer will be back");
+    for (malice, expected) in [(Malice::FalseHeads, 1), (Malice::Silent, 0), (Malice::WrongAnswers, 0)] {
+        simulation.corrupt(writer, malice);
+        assert_eq!(missing(&mut simulation), expected, "{malice:?}");
+    }
+    let mut damaged = simulation.backup(writer);
+    damaged.threads.get_mut(&thread.id).unwrap().blocks.clear();
+    simulation.restore(writer, damaged);
+    assert_eq!(missing(&mut simulation), 1, "its writer has lost it, which no malice explains");
+}

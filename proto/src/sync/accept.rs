@@ -133,7 +133,7 @@ impl World {
         id: &ThreadId,
         log_id: LogId,
         (records, admitted): (Vec<Arc<VerifiedRecord>>, Option<bool>),
-        blocks: Vec<(Cid, Bytes, Vec<Cid>)>,
+        mut blocks: Vec<(Cid, Bytes, Vec<Cid>)>,
         origin: Origin,
         context: &mut Context<'_>,
     ) {
@@ -147,6 +147,7 @@ impl World {
         let mut behind = Vec::new();
         let mut inert = Vec::new();
         let mut fate = Fate::Old;
+        let newest = records.last().map(|record| record.counter()) == Some(log.state.counter());
         for record in records {
             log.pull.note_size(page_bytes(&record, &blocks));
             match fit(&log.state, log, &record) {
@@ -182,7 +183,7 @@ impl World {
         let Some(hot) = self.threads.get_mut(id).and_then(Thread::hot) else { return };
         let suspect = take_ahead(hot, &log_id, &mut taken, &mut blocks);
         if !taken.is_empty() {
-            keep(id, hot, log_id, taken, blocks, origin, context);
+            keep(id, hot, log_id, taken, std::mem::take(&mut blocks), origin, context);
             if let Fate::Bad(what) = fate {
                 context.penalize(peer, what);
             }
@@ -191,8 +192,14 @@ impl World {
         } else if !inert.is_empty() {
             self.take_inert(id, log_id, std::mem::take(&mut inert), peer, context);
             self.finish_run(id, &log_id, origin, Fate::Old, context);
+        } else if newest && fate == Fate::Old && matches!(origin, Origin::Push { .. }) {
+            // Its answer says how far this node has come, which is more once they are durable.
+            self.wait_for_commit(id, &log_id, origin, context);
         } else {
             self.finish_run(id, &log_id, origin, fate, context);
+        }
+        if !blocks.is_empty() {
+            self.keep_late_blocks(id, &log_id, blocks, context);
         }
         // What came in the same run besides: nobody waits for it.
         if !behind.is_empty() {

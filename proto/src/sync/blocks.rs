@@ -121,6 +121,29 @@ impl World {
         self.fetch_blocks(id, context);
     }
 
+    /// Verified blocks came after their records: those that are missing are kept, for who sent them may not be there to be asked.
+    pub(super) fn keep_late_blocks(
+        &mut self,
+        id: &ThreadId,
+        log: &LogId,
+        mut blocks: Vec<(Cid, Bytes, Vec<Cid>)>,
+        context: &mut Context<'_>,
+    ) {
+        let Some(hot) = self.threads.get_mut(id).and_then(Thread::hot) else { return };
+        let Some(log) = hot.logs.get(log) else { return };
+        // What a record under way links to is not wanted by the store yet.
+        let unsure = log.uncommitted > 0 || hot.wants.is_partial();
+        blocks.retain(|(cid, ..)| hot.wants.lists(cid) || (unsure && log.recently_links(cid)));
+        if blocks.is_empty() {
+            return;
+        }
+        hot.wants.queue.retain(|(wanted, _)| blocks.iter().all(|(cid, ..)| cid != wanted));
+        hot.wants.settling += 1;
+        // They may be asked for at this moment, and in vain: the list is read anew then, so that they are not asked for again.
+        hot.wants.more = true;
+        self.keep_blocks(id, blocks, context);
+    }
+
     pub(super) fn keep_blocks(
         &mut self,
         id: &ThreadId,

@@ -109,6 +109,22 @@ impl Wants {
     pub(super) fn is_stale(&self) -> bool {
         self.more || (self.truncated && self.queue.is_empty())
     }
+
+    /// The store may want blocks that are not listed here.
+    pub(super) fn is_partial(&self) -> bool {
+        self.loading || self.more || self.truncated
+    }
+
+    /// Whether a block is known to be wanted.
+    pub(super) fn lists(&self, cid: &Cid) -> bool {
+        let asked = self.in_flight.values().flat_map(|(_, wanted)| wanted);
+        self.queue.iter().chain(asked).any(|(wanted, _)| wanted == cid)
+    }
+
+    /// For all that memory knows no block is missing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.in_flight.is_empty() && !self.is_partial()
+    }
 }
 
 /// A caller waits until all peers were asked and all they had is here.

@@ -151,7 +151,8 @@ impl World {
         }
     }
 
-    /// Takes an envelope on its way to verification: what is known already goes no further.
+    /// Takes an envelope on its way to verification: what is known already goes no further, unless it brings blocks that may be missing.
+    /// Messages to the topic carry none, so that a record is often here before the push with its blocks.
     pub(super) fn ingest(&mut self, id: &ThreadId, envelope: Envelope, origin: Origin, context: &mut Context<'_>) {
         let Some(thread) = self.threads.get_mut(id) else { return self.finish(origin, Fate::Dropped, context) };
         let state = thread.state.clone();
@@ -161,7 +162,8 @@ impl World {
             return self.finish_run(id, &log_id, origin, Fate::Busy, context);
         }
         let log = hot.logs.entry(log_id).or_default();
-        if let Some(fate) = already_known(log, &envelope) {
+        let brings_blocks = !envelope.blocks.is_empty() && (log.uncommitted > 0 || !hot.wants.is_empty());
+        if let Some(fate) = already_known(log, &envelope).filter(|_| !brings_blocks) {
             // Not durable yet: the verdict waits with the batch that is under way.
             if fate == Fate::Kept && log.durable_counter() < envelope.last_counter() {
                 return self.wait_for_commit(id, &log_id, origin, context);

@@ -185,6 +185,11 @@ impl Log {
         self.recent(counter).map_or(&[], |recent| &recent.blocks)
     }
 
+    /// Whether one of the newest records links to a block.
+    pub(super) fn recently_links(&self, cid: &Cid) -> bool {
+        self.recent.iter().any(|recent| recent.record.links().as_slice().contains(cid))
+    }
+
     /// The durable records after `counter`, if all of them are still at hand.
     pub(super) fn recent_after(&self, counter: u64) -> Option<impl Iterator<Item = &Arc<VerifiedRecord>>> {
         let first = self.recent.front()?.record.counter();

@@ -8,6 +8,7 @@ use cid::Cid;
 use super::{
     super::{engine::Engine, hot::Memory, input::Input},
     image::{Image, LogImage},
+    malice::Malice,
     node::NodeId,
     simulation::Simulation,
     trace::Published,
@@ -56,7 +57,8 @@ impl Simulation {
         Some(self.engine(node)?.status(thread)?.edge)
     }
 
-    /// Where honest members of a thread differ; empty if they agree in heads, forks, inert records and edges.
+    /// Where honest members of a thread differ; empty if they agree in heads, forks, inert records and edges, and want
+    /// no block that can be had.
     pub fn differences(&mut self, thread: &ThreadId) -> Vec<String> {
         let members: Vec<_> = self.members(thread).into_iter().filter(|node| self.is_honest(*node)).collect();
         let mut differences = Vec::new();
@@ -91,12 +93,39 @@ impl Simulation {
             }
         }
         for node in &members {
-            let wants = self.disk(*node).threads.get(thread).map_or(0, |image| image.wants.len());
-            if wants > 0 {
-                differences.push(format!("{}: {node:?} wants {wants} blocks", thread.short()));
+            let wants = self.disk(*node).threads.get(thread).into_iter().flat_map(|image| image.wants.keys());
+            let wants: Vec<_> = wants.filter(|cid| !self.is_withheld(thread, cid)).collect();
+            if let Some(first) = wants.first() {
+                let has: Vec<_> = self.members_with(thread, first).collect();
+                differences.push(format!(
+                    "{}: {node:?} wants {} blocks, of which {has:?} have the first",
+                    thread.short(),
+                    wants.len()
+                ));
             }
         }
         differences
+    }
+
+    fn members_with<'a>(&'a self, thread: &'a ThreadId, cid: &'a Cid) -> impl Iterator<Item = NodeId> + 'a {
+        let has =
+            |node: &NodeId| self.disk(*node).threads.get(thread).is_some_and(|image| image.blocks.contains_key(cid));
+        self.members(thread).into_iter().filter(has)
+    }
+
+    /// Nobody can get a block that its malicious writer linked to and gives to nobody who asks, unless its push arrived somewhere, and
+    /// links lose messages. So all who have it must withhold it, and its writer, who has it for certain, be one of them;
+    /// a block of an honest writer, or one that anybody who answers has, is to be everywhere in the end.
+    fn is_withheld(&self, thread: &ThreadId, cid: &Cid) -> bool {
+        let withholds = |node: &NodeId| self.node(*node).malice.is_some_and(Malice::withholds_blocks);
+        let links = |node: &NodeId| {
+            let writer = self.node(*node).writers.get(thread);
+            let own = writer.and_then(|writer| self.disk(*node).find(thread, &writer.log));
+            own.is_some_and(|log| log.main.iter().any(|record| record.links().as_slice().contains(cid)))
+        };
+        let has: Vec<_> = self.members_with(thread, cid).collect();
+        let mut writers = self.members(thread).into_iter().filter(links).peekable();
+        writers.peek().is_some() && writers.all(|writer| has.contains(&writer)) && has.iter().all(withholds)
     }
 
     /// All differences of all threads.

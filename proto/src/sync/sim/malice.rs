@@ -59,6 +59,11 @@ impl Malice {
         Malice::BrokenSkip,
         Malice::Cloned,
     ];
+
+    /// Whether it never sends a block that it is asked for.
+    pub(super) fn withholds_blocks(self) -> bool {
+        matches!(self, Malice::Silent | Malice::WrongAnswers)
+    }
 }
 
 impl Simulation {
