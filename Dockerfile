@@ -9,7 +9,7 @@ FROM ${RUST_IMAGE} AS manifests
 WORKDIR /tree
 COPY . .
 RUN mkdir /manifests \
-    && find . -name Cargo.toml -o -name Cargo.lock | xargs cp --parents -t /manifests \
+    && find . -name Cargo.toml -o -name Cargo.lock -o -path './.cargo/config.toml' | xargs cp --parents -t /manifests \
     && find . -path '*/src/lib.rs' -o -path '*/src/main.rs' -o -name build.rs -o -path '*/benches/*.rs' | while read -r file; do \
            mkdir -p "/manifests/$(dirname "$file")" && echo 'fn main() {}' > "/manifests/$file"; \
        done

@@ -94,7 +94,22 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Whether this processor has the instructions that RocksDB was compiled for, see `.cargo/config.toml`. Without them the process would be killed in the
+/// middle of its first write.
+fn suits_processor() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let suits = option_env!("CXXFLAGS_x86_64_unknown_linux_gnu").is_none_or(|flags| !flags.contains("-msse4.2"))
+        || std::arch::is_x86_feature_detected!("sse4.2");
+    #[cfg(not(target_arch = "x86_64"))]
+    let suits = true;
+    suits
+}
+
 fn run(cli: Cli) -> Result<(), Failure> {
+    if !suits_processor() {
+        let message = "this build needs a processor with SSE 4.2: build with an empty CXXFLAGS_x86_64_unknown_linux_gnu in the environment";
+        return Err(Failure::new(Exit::Failed, "processor", message));
+    }
     let many_threads = matches!(cli.command, Command::Daemon(_) | Command::Bench(_));
     let mut builder = if many_threads { Builder::new_multi_thread() } else { Builder::new_current_thread() };
     let runtime = builder.enable_all().build().map_err(|error| anyhow::Error::new(error).context("cannot start"))?;
