@@ -2,6 +2,7 @@
 
 pub mod document;
 pub mod documents;
+pub mod history;
 pub mod limits;
 pub mod operation;
 pub mod path;

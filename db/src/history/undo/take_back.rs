@@ -1,0 +1,215 @@
+//! What takes back what an event has done to one document.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Number, Value};
+use spool_store::view::after_prefix;
+
+use super::{own::Own, writes::Writes};
+use crate::{
+    Document, Path, Stamp,
+    document::{Existence, Size},
+    documents::{self, events, keys},
+    history::{difference::compare, past::Past},
+    limits::MAX_DIFFERENCES,
+    operation::{Change, Observed, Target},
+    projector::Error,
+    stamp::Dot,
+};
+
+/// The event to be taken back, and the document with and without it.
+struct Case<'a> {
+    stamp: Stamp,
+    /// Its changes, with their positions.
+    changes: Vec<(u32, &'a Change)>,
+    present: Document,
+    without: Document,
+    /// What it put in place of something else.
+    own: Writes,
+    /// What others have written after it, or this log has and did not undo.
+    later: Writes,
+}
+
+/// The changes of a document that take back those of an event; `void` are the events that count for nothing then.
+pub(super) fn changes(
+    past: &mut Past<'_>,
+    target: &Target,
+    event: &Own,
+    void: &BTreeSet<Stamp>,
+) -> Result<Vec<Change>, Error> {
+    let mut first = event.stamp;
+    for stamp in void.range(..event.stamp) {
+        if past.reader.get(&keys::event(target, stamp))?.is_some() {
+            first = *stamp;
+            break;
+        }
+    }
+    let kept = past.kept(target, &keys::event(target, &first))?;
+    let (mut without, mut size) = (kept.document, kept.size);
+    let mut existence = without.existence;
+    let (mut own, mut later) = (Writes::default(), Writes::default());
+    for stamp in past.stamps(&kept.from, &after_prefix(&keys::history(target)))? {
+        let transaction = past.events.get(&stamp)?;
+        if !void.contains(&stamp) {
+            // What was created and taken back is deleted: nothing makes it unborn again, and a create that follows hides what it has.
+            if (without.existence, existence) == (Existence::Unborn, Existence::Deleted) {
+                without.existence = existence;
+            }
+            without.apply(stamp, events::changes(&transaction, target), &mut size);
+        }
+        let mut unnoted = Writes::default();
+        for (_, change) in events::changes(&transaction, target) {
+            if stamp == event.stamp {
+                own.note(change, &mut existence);
+            } else if stamp > event.stamp && !void.contains(&stamp) {
+                later.note_all(change, &mut existence);
+            } else {
+                unnoted.note(change, &mut existence);
+            }
+        }
+    }
+    let present = documents::document(past.reader, target)?.unwrap_or_default();
+    let changes = events::changes(&event.transaction, target).collect();
+    Ok(Case { stamp: event.stamp, changes, present, without, own, later }.take_back())
+}
+
+impl Case<'_> {
+    fn take_back(mut self) -> Vec<Change> {
+        let existence = self.existence();
+        if existence == Some(Change::Delete) && self.without.existence == Existence::Unborn {
+            // Fields do not show then, and are there for redo.
+            return vec![Change::Delete];
+        }
+        let mut changes = self.merging();
+        let mut now = self.present.clone();
+        // Whose operations these are does not matter: they are thrown away again.
+        let stamp = Stamp { counter: u64::MAX, ..self.stamp };
+        now.apply(stamp, (0..).zip(&changes), &mut Size::default());
+        changes.extend(self.overwriting(&now));
+        match existence {
+            Some(Change::Undelete) => changes.insert(0, Change::Undelete),
+            existence => changes.extend(existence),
+        }
+        changes
+    }
+
+    fn existence(&self) -> Option<Change> {
+        if !self.own.existence || self.later.existence {
+            return None;
+        }
+        match (self.present.is_alive(), self.without.is_alive()) {
+            (true, false) => Some(Change::Delete),
+            (false, true) => Some(Change::Undelete),
+            (true, true) | (false, false) => None,
+        }
+    }
+
+    /// What can be taken back beside whatever else happens to the field.
+    fn merging(&mut self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let mut kept = BTreeSet::new();
+        for (index, change) in self.changes.clone().into_iter().rev() {
+            match change {
+                Change::Increment(path, by) if !self.own.overlap(path) => changes.extend(self.decrement(path, by)),
+                Change::Add(path, value) if !self.own.overlap(path) => {
+                    let dot = Dot::new(&self.stamp, index);
+                    if self.present.observed(path, value).dots.contains(&dot) {
+                        let observed = Observed { dots: vec![dot], plain: false };
+                        changes.push(Change::Remove(path.clone(), value.clone(), observed));
+                    }
+                }
+                Change::Remove(path, value, _) if !self.own.overlap(path) => {
+                    let (had, has) = (self.without.observed(path, value), self.present.observed(path, value));
+                    if had.dots.iter().any(|dot| !has.dots.contains(dot)) || (had.plain && !has.plain) {
+                        changes.push(Change::Add(path.clone(), value.clone()));
+                    }
+                }
+                Change::Keep(path, _, _) if !self.later.overlap(path) && kept.insert(path) => {
+                    changes.extend(self.side_by_side(path));
+                }
+                Change::Create(_)
+                | Change::Set(..)
+                | Change::Replace(..)
+                | Change::Unset(_)
+                | Change::Increment(..)
+                | Change::Add(..)
+                | Change::Remove(..)
+                | Change::Keep(..)
+                | Change::Delete
+                | Change::Undelete => {}
+            }
+        }
+        // An addition has put a set in place of what was none.
+        for (_, change) in &self.changes {
+            if let Change::Add(path, _) = change
+                && is_in_the_way(&self.without.fields, path)
+            {
+                self.own.insert(path);
+            }
+        }
+        changes
+    }
+
+    /// Nothing, if the increment has no effect any more: somebody has set the number since.
+    fn decrement(&self, path: &Path, by: &Number) -> Option<Change> {
+        let (now, then) = (path.get(&self.present.fields), path.get(&self.without.fields));
+        let is_left = now != then && now.is_some_and(Value::is_number);
+        is_left.then(|| negative(by)).flatten().map(|by| Change::Increment(path.clone(), by))
+    }
+
+    /// The values that stood side by side, in their order, in place of those that do now.
+    fn side_by_side(&self, path: &Path) -> Vec<Change> {
+        if self.without.seen(path).is_empty() || self.without.seen(path) == self.present.seen(path) {
+            return Vec::new();
+        }
+        let conflict = self.without.conflicts().find(|(at, _)| *at == path);
+        let values: Vec<Value> = match conflict {
+            Some((_, values)) => values.iter().map(|(_, value)| value.clone()).collect(),
+            None => path.get(&self.without.fields).cloned().into_iter().collect(),
+        };
+        let mut seen = self.present.seen(path);
+        values.into_iter().map(|value| Change::Keep(path.clone(), value, std::mem::take(&mut seen))).collect()
+    }
+
+    /// What the event put in place of something else, and nobody has written since.
+    fn overwriting(&self, now: &Document) -> Vec<Change> {
+        let mut changes = Vec::new();
+        compare(&Path::default(), &now.fields, &self.without.fields, &mut changes);
+        if changes.len() > MAX_DIFFERENCES && self.own.is_whole() && self.later.has_no_fields() {
+            return vec![Change::Replace(Path::default(), Value::Object(self.without.fields.clone()))];
+        }
+        changes.retain(|change| match change {
+            Change::Set(path, _) | Change::Replace(path, _) | Change::Unset(path) => {
+                self.own.overlap(path) && !self.later.overlap(path)
+            }
+            Change::Create(_)
+            | Change::Increment(..)
+            | Change::Add(..)
+            | Change::Remove(..)
+            | Change::Keep(..)
+            | Change::Delete
+            | Change::Undelete => false,
+        });
+        changes
+    }
+}
+
+/// Whether there is something at a path, or on the way to it, that a set takes the place of.
+fn is_in_the_way(fields: &Map<String, Value>, path: &Path) -> bool {
+    let mut map = fields;
+    for (depth, name) in path.names().iter().enumerate() {
+        match map.get(name) {
+            None => return false,
+            Some(Value::Object(inner)) if depth + 1 < path.names().len() => map = inner,
+            Some(Value::Array(_)) => return depth + 1 < path.names().len(),
+            Some(_) => return true,
+        }
+    }
+    false
+}
+
+fn negative(number: &Number) -> Option<Number> {
+    let integer = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+    let negative = integer.and_then(|integer| Number::from_i128(-integer));
+    negative.or_else(|| Number::from_f64(-number.as_f64()?))
+}
