@@ -12,15 +12,11 @@ use crate::{Document, Path, document::Existence, limits::MAX_DIFFERENCES, operat
 /// - A document that is to exist again is undeleted, not created: its fields are then those of before, with their sets and their values side by side, and the
 ///   differences. A create would hide them only if the document is still deleted where the event comes to stand, and merge with them otherwise.
 /// - The fields of a document that is not to exist stay as they are. They do not show, and are there for when it is undeleted.
-/// - Nothing makes a document unborn that was created: it is deleted.
+/// - Whether a document is deleted or was never created does not show. Nothing makes one unborn that was created: it is deleted.
 pub fn changes_between(from: &Document, to: &Document) -> Vec<Change> {
     match (from.existence, to.existence) {
-        (Existence::Alive, Existence::Unborn | Existence::Deleted) | (Existence::Unborn, Existence::Deleted) => {
-            vec![Change::Delete]
-        }
-        (Existence::Unborn | Existence::Deleted, Existence::Unborn) | (Existence::Deleted, Existence::Deleted) => {
-            Vec::new()
-        }
+        (Existence::Alive, Existence::Unborn | Existence::Deleted) => vec![Change::Delete],
+        (Existence::Unborn | Existence::Deleted, Existence::Unborn | Existence::Deleted) => Vec::new(),
         (Existence::Unborn, Existence::Alive) if from.fields.is_empty() => vec![Change::Create(to.fields.clone())],
         (Existence::Unborn, Existence::Alive) => {
             before(Change::Create(Map::new()), fields_between(&from.fields, &to.fields))

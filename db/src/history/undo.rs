@@ -82,9 +82,9 @@ pub fn undo(reader: &Reader<'_>, source: &dyn Source, log: &LogId, scope: &Scope
                 undone.insert(counter);
             }
             Some(Reverts::Redo(_)) | None => {
-                if !undone.contains(&event.stamp.counter) && scope.is_touched(&event.transaction) {
+                if !undone.contains(&event.stamp.counter) && own.touches(&event, scope)? {
                     let reverts = Reverts::Undo(event.stamp.counter);
-                    return revert(Past::new(reader, source), &own, &event, &marks, reverts);
+                    return revert(Past::new(reader, source), &mut own, &event, marks, reverts);
                 }
             }
         }
@@ -108,11 +108,9 @@ pub fn redo(reader: &Reader<'_>, source: &dyn Source, log: &LogId, scope: &Scope
             Some(Reverts::Redo(counter)) => {
                 redone.insert(counter);
             }
-            Some(Reverts::Undo(counter))
-                if !redone.contains(&event.stamp.counter) && own.touches(counter, &event, scope)? =>
-            {
+            Some(Reverts::Undo(_)) if !redone.contains(&event.stamp.counter) && own.touches(&event, scope)? => {
                 let reverts = Reverts::Redo(event.stamp.counter);
-                return revert(Past::new(reader, source), &own, &event, &marks, reverts);
+                return revert(Past::new(reader, source), &mut own, &event, marks, reverts);
             }
             Some(Reverts::Undo(_)) => {}
             None if scope.is_touched(&event.transaction) => return Err(Error::NothingToRedo),
@@ -125,9 +123,9 @@ pub fn redo(reader: &Reader<'_>, source: &dyn Source, log: &LogId, scope: &Scope
 /// `marks` are all undos and redos from the present back to the event, and its own.
 fn revert(
     mut past: Past<'_>,
-    own: &OwnLog<'_>,
+    own: &mut OwnLog<'_>,
     event: &Own,
-    marks: &[(u64, Reverts)],
+    marks: Vec<(u64, Reverts)>,
     reverts: Reverts,
 ) -> Result<Transaction, Error> {
     if event.transaction.has_unknown() {
@@ -154,7 +152,6 @@ impl Scope {
         }
     }
 
-    /// A transaction without operations is in no scope: it has done nothing.
     fn is_touched(&self, transaction: &Transaction) -> bool {
         targets(transaction).any(|target| self.contains(target))
     }

@@ -3,6 +3,10 @@
 //! An undo refers to a transaction or to a redo, a redo to an undo: each transaction has a chain of them. It counts, at its own place, if the chain ends
 //! with a redo; else it does not. The undos and redos themselves never do.
 
+//!
+//! An undo or redo was made for what counted then. So where something ceases to count, all undos and redos after it are looked at, and not only those that came
+//! after the one that is taken back.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
@@ -11,37 +15,71 @@ use super::{
 };
 use crate::{Stamp, limits::UNDO_RECORDS, operation::Reverts};
 
-/// What does not count once `event`, an own transaction, undo or redo, is taken back. `marks` are the undos and redos from the present back to it, newest first.
-pub(super) fn void(own: &OwnLog<'_>, event: &Own, marks: &[(u64, Reverts)]) -> Result<BTreeSet<Stamp>, Error> {
+/// What does not count once `event`, an own transaction, undo or redo, is taken back. `marks` are the undos and redos from the present back to it, newest first;
+/// `own` goes on before it.
+pub(super) fn void(
+    own: &mut OwnLog<'_>,
+    event: &Own,
+    mut marks: Vec<(u64, Reverts)>,
+) -> Result<BTreeSet<Stamp>, Error> {
     let mut void = BTreeSet::from([event.stamp]);
-    let known: BTreeMap<u64, Reverts> = marks.iter().copied().collect();
-    let (mut followed, mut steps) = (BTreeSet::new(), 0);
-    for (newest, last) in marks {
-        if followed.contains(newest) {
-            continue;
+    let mut chains = Chains { known: marks.iter().copied().collect(), followed: BTreeSet::new(), steps: 0 };
+    let mut looked_at = 0;
+    while looked_at < marks.len() {
+        for (newest, last) in &marks[looked_at..] {
+            if !chains.followed.contains(newest) {
+                let is_undone = matches!(last, Reverts::Undo(_)) != (*newest == event.stamp.counter);
+                chains.follow(own, (*newest, *last), is_undone, &mut void)?;
+            }
         }
-        let is_taken_back = *newest == event.stamp.counter;
-        let is_undone = matches!(last, Reverts::Undo(_)) != is_taken_back;
-        let (mut counter, mut next) = (*newest, Some(*last));
-        while let Some(Reverts::Undo(older) | Reverts::Redo(older)) = next {
-            followed.insert(counter);
-            void.extend(own.at(counter)?.map(|mark| mark.stamp));
-            steps += 1;
-            if steps > UNDO_RECORDS {
-                return Err(Error::TooFarBack);
-            }
-            if older >= counter {
-                break;
-            }
-            counter = older;
-            next = match known.get(&counter) {
-                Some(reverts) => Some(*reverts),
-                None => own.at(counter)?.and_then(|older| older.transaction.reverts),
-            };
-            if next.is_none() && is_undone {
-                void.extend(own.at(counter)?.map(|original| original.stamp));
+        looked_at = marks.len();
+        let oldest = void.first().map_or(0, |stamp| stamp.counter);
+        while let Some(older) = own.next_from(oldest)? {
+            if let Some(reverts) = older.transaction.reverts {
+                marks.push((older.stamp.counter, reverts));
+                chains.known.insert(older.stamp.counter, reverts);
             }
         }
     }
     Ok(void)
+}
+
+struct Chains {
+    known: BTreeMap<u64, Reverts>,
+    /// Marks whose chain is done. A mark that nothing newer refers to is the newest of its chain.
+    followed: BTreeSet<u64>,
+    steps: u64,
+}
+
+impl Chains {
+    /// From the newest mark down to the transaction.
+    fn follow(
+        &mut self,
+        own: &OwnLog<'_>,
+        (mut counter, last): (u64, Reverts),
+        is_undone: bool,
+        void: &mut BTreeSet<Stamp>,
+    ) -> Result<(), Error> {
+        let mut reverts = Some(last);
+        while let Some(Reverts::Undo(older) | Reverts::Redo(older)) = reverts {
+            self.followed.insert(counter);
+            void.extend(own.at(counter)?.map(|mark| mark.stamp));
+            self.steps += 1;
+            if self.steps > UNDO_RECORDS {
+                return Err(Error::TooFarBack);
+            }
+            if older >= counter {
+                return Ok(());
+            }
+            counter = older;
+            reverts = match self.known.get(&counter) {
+                Some(reverts) => Some(*reverts),
+                None => own.at(counter)?.and_then(|older| older.transaction.reverts),
+            };
+        }
+        if is_undone {
+            void.extend(own.at(counter)?.map(|original| original.stamp));
+        }
+        Ok(())
+    }
 }

@@ -8,7 +8,7 @@ use crate::{
     Stamp,
     documents::{keys, targets},
     limits::{READ_BYTES, UNDO_READ_RECORDS, UNDO_RECORDS},
-    operation::{Decoded, Transaction},
+    operation::{Decoded, Reverts, Transaction},
     source::{Body, Event, Page, Record, Source},
 };
 
@@ -39,16 +39,24 @@ impl<'a> OwnLog<'a> {
 
     /// The next older transaction that takes effect.
     pub(super) fn next(&mut self) -> Result<Option<Own>, Error> {
+        self.next_from(0)
+    }
+
+    /// As [`next`](Self::next), but no further back than a record.
+    pub(super) fn next_from(&mut self, oldest: u64) -> Result<Option<Own>, Error> {
         loop {
-            while let Some(record) = self.read.pop() {
-                if let Some(own) = self.open(&record)? {
-                    return Ok(Some(own));
-                }
-            }
-            if self.before == 0 {
+            let next = self.read.last().map_or(self.before, |record| record.counter);
+            if next < oldest || next == 0 {
                 return Ok(None);
             }
-            self.read_back()?;
+            match self.read.pop() {
+                None => self.read_back()?,
+                Some(record) => {
+                    if let Some(own) = self.open(&record)? {
+                        return Ok(Some(own));
+                    }
+                }
+            }
         }
     }
 
@@ -103,11 +111,23 @@ impl<'a> OwnLog<'a> {
         Ok(folded.then_some(own))
     }
 
-    /// Whether an undo is within a scope: it is, if what it took back was, though it may have found nothing left to take back.
-    pub(super) fn touches(&self, counter: u64, undo: &Own, scope: &Scope) -> Result<bool, Error> {
-        if scope.is_touched(&undo.transaction) {
+    /// Whether a transaction is within a scope. An undo or redo is, if what it refers to is, though it may have found nothing left to take back.
+    pub(super) fn touches(&self, event: &Own, scope: &Scope) -> Result<bool, Error> {
+        if scope.is_touched(&event.transaction) {
             return Ok(true);
         }
-        Ok(self.at(counter)?.is_some_and(|undone| scope.is_touched(&undone.transaction)))
+        let (mut counter, mut reverts) = (event.stamp.counter, event.transaction.reverts);
+        for _ in 0..UNDO_RECORDS {
+            let Some(Reverts::Undo(older) | Reverts::Redo(older)) = reverts else { break };
+            if older >= counter {
+                break;
+            }
+            let Some(own) = self.at(older)? else { break };
+            if scope.is_touched(&own.transaction) {
+                return Ok(true);
+            }
+            (counter, reverts) = (older, own.transaction.reverts);
+        }
+        Ok(false)
     }
 }

@@ -20,8 +20,9 @@ use crate::{
 /// The event to be taken back, and the document with and without it.
 struct Case<'a> {
     stamp: Stamp,
-    /// Its changes, with their positions.
-    changes: Vec<(u32, &'a Change)>,
+    changes: Vec<&'a Change>,
+    /// Additions to sets by the event, and by what counts for nothing: an undone removal is an addition.
+    additions: Vec<(Path, Value, Dot)>,
     present: Document,
     without: Document,
     /// What it put in place of something else.
@@ -47,7 +48,7 @@ pub(super) fn changes(
     let kept = past.kept(target, &keys::event(target, &first))?;
     let (mut without, mut size) = (kept.document, kept.size);
     let mut existence = without.existence;
-    let (mut own, mut later) = (Writes::default(), Writes::default());
+    let (mut own, mut later, mut additions) = (Writes::default(), Writes::default(), Vec::new());
     for stamp in past.stamps(&kept.from, &after_prefix(&keys::history(target)))? {
         let transaction = past.events.get(&stamp)?;
         if !void.contains(&stamp) {
@@ -58,7 +59,12 @@ pub(super) fn changes(
             without.apply(stamp, events::changes(&transaction, target), &mut size);
         }
         let mut unnoted = Writes::default();
-        for (_, change) in events::changes(&transaction, target) {
+        for (index, change) in events::changes(&transaction, target) {
+            if let Change::Add(path, value) = change
+                && void.contains(&stamp)
+            {
+                additions.push((path.clone(), value.clone(), Dot::new(&stamp, index)));
+            }
             if stamp == event.stamp {
                 own.note(change, &mut existence);
             } else if stamp > event.stamp && !void.contains(&stamp) {
@@ -69,8 +75,8 @@ pub(super) fn changes(
         }
     }
     let present = documents::document(past.reader, target)?.unwrap_or_default();
-    let changes = events::changes(&event.transaction, target).collect();
-    Ok(Case { stamp: event.stamp, changes, present, without, own, later }.take_back())
+    let changes = events::changes(&event.transaction, target).map(|(_, change)| change).collect();
+    Ok(Case { stamp: event.stamp, changes, additions, present, without, own, later }.take_back())
 }
 
 impl Case<'_> {
@@ -108,15 +114,11 @@ impl Case<'_> {
     fn merging(&mut self) -> Vec<Change> {
         let mut changes = Vec::new();
         let mut kept = BTreeSet::new();
-        for (index, change) in self.changes.clone().into_iter().rev() {
+        for change in self.changes.clone().into_iter().rev() {
             match change {
                 Change::Increment(path, by) if !self.own.overlap(path) => changes.extend(self.decrement(path, by)),
                 Change::Add(path, value) if !self.own.overlap(path) => {
-                    let dot = Dot::new(&self.stamp, index);
-                    if self.present.observed(path, value).dots.contains(&dot) {
-                        let observed = Observed { dots: vec![dot], plain: false };
-                        changes.push(Change::Remove(path.clone(), value.clone(), observed));
-                    }
+                    changes.extend(self.removal(path, value));
                 }
                 Change::Remove(path, value, _) if !self.own.overlap(path) => {
                     let (had, has) = (self.without.observed(path, value), self.present.observed(path, value));
@@ -140,7 +142,7 @@ impl Case<'_> {
             }
         }
         // An addition has put a set in place of what was none.
-        for (_, change) in &self.changes {
+        for change in &self.changes {
             if let Change::Add(path, _) = change
                 && is_in_the_way(&self.without.fields, path)
             {
@@ -155,6 +157,21 @@ impl Case<'_> {
         let (now, then) = (path.get(&self.present.fields), path.get(&self.without.fields));
         let is_left = now != then && now.is_some_and(Value::is_number);
         is_left.then(|| negative(by)).flatten().map(|by| Change::Increment(path.clone(), by))
+    }
+
+    /// Names those additions only that are to be taken back: others keep the element.
+    fn removal(&self, path: &Path, value: &Value) -> Option<Change> {
+        let (has, had) = (self.present.observed(path, value), self.without.observed(path, value));
+        let is_own = |dot: &Dot| self.additions.iter().any(|(at, added, own)| (at, added, own) == (path, value, dot));
+        // An undo that has set all of a set back has made the addition part of it.
+        let plain = has.plain && !had.plain;
+        let dots: Vec<_> = has.dots.iter().copied().filter(is_own).collect();
+        let has_others = dots.len() < has.dots.len() || (has.plain && !plain);
+        let is_to_stay = had != Observed::default();
+        if (dots.is_empty() && !plain) || (is_to_stay && !has_others) {
+            return None;
+        }
+        Some(Change::Remove(path.clone(), value.clone(), Observed { dots, plain }))
     }
 
     /// The values that stood side by side, in their order, in place of those that do now.
