@@ -1,5 +1,7 @@
 //! The same set of events gives the same bytes on every replica, whatever the order, duplication or delay.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;

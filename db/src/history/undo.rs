@@ -6,8 +6,8 @@
 //!   something around or within it: the later write stays, whoever made it;
 //! - a number that it incremented is decremented, whoever has incremented it since; it stays, as 0, where there was none before;
 //! - an element that it added to a set is removed, as far as it is this addition that keeps it; one that it removed is added. The set stays, though empty, where there was none before;
-//! - a document that it made exist is deleted, even if somebody has written fields to it since: they come back with it on redo. One that it deleted is
-//!   undeleted. If somebody has created, deleted or undeleted it since, that stays.
+//! - a document that it made exist is deleted, even if somebody has written other fields of it since: those come back with it on redo. One that it deleted
+//!   is undeleted. If somebody has created, deleted or undeleted it since, that stays.
 //!
 //! A redo takes back an undo by the same rules. What was undone and not done again counts as if neither had been, so that one can go back step by
 //! step through changes of the same field. A new transaction leaves nothing to be done again.
@@ -30,6 +30,7 @@ use crate::{
 
 mod chains;
 mod own;
+mod refold;
 mod take_back;
 mod writes;
 

@@ -205,7 +205,6 @@ impl Rig {
     }
 
     /// All events that count, with their changes.
-    #[expect(clippy::type_complexity, reason = "a table of a test")]
     pub(crate) fn events(&self) -> BTreeMap<Stamp, Vec<(Target, u32, Change)>> {
         let world = self.rooms.world();
         let mut events = BTreeMap::new();

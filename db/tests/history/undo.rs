@@ -15,7 +15,8 @@ use crate::common::{Rig, film, path, remove};
 const ALL: Scope = Scope::Database;
 
 fn create(fields: Value) -> Change {
-    Change::Create(fields.as_object().unwrap().clone())
+    let Value::Object(fields) = fields else { panic!("{fields} is no map") };
+    Change::Create(fields)
 }
 
 fn set(at: &str, value: Value) -> Change {

@@ -15,21 +15,33 @@ use super::{
 };
 use crate::{Stamp, limits::UNDO_RECORDS, operation::Reverts};
 
+/// What the taking back of an event comes to.
+pub(super) struct Void {
+    /// What does not count then.
+    pub(super) stamps: BTreeSet<Stamp>,
+    /// The event, what it refers to, and so on down to the transaction.
+    pub(super) chain: BTreeSet<Stamp>,
+}
+
 /// What does not count once `event`, an own transaction, undo or redo, is taken back. `marks` are the undos and redos from the present back to it, newest first;
 /// `own` goes on before it.
-pub(super) fn void(
-    own: &mut OwnLog<'_>,
-    event: &Own,
-    mut marks: Vec<(u64, Reverts)>,
-) -> Result<BTreeSet<Stamp>, Error> {
+pub(super) fn void(own: &mut OwnLog<'_>, event: &Own, mut marks: Vec<(u64, Reverts)>) -> Result<Void, Error> {
     let mut void = BTreeSet::from([event.stamp]);
+    let mut own_chain = void.clone();
     let mut chains = Chains { known: marks.iter().copied().collect(), followed: BTreeSet::new(), steps: 0 };
     let mut looked_at = 0;
     while looked_at < marks.len() {
         for (newest, last) in &marks[looked_at..] {
             if !chains.followed.contains(newest) {
-                let is_undone = matches!(last, Reverts::Undo(_)) != (*newest == event.stamp.counter);
-                chains.follow(own, (*newest, *last), is_undone, &mut void)?;
+                let is_own = *newest == event.stamp.counter;
+                let (marks, original) = chains.follow(own, (*newest, *last))?;
+                void.extend(&marks);
+                if matches!(last, Reverts::Undo(_)) != is_own {
+                    void.extend(original);
+                }
+                if is_own {
+                    own_chain.extend(marks.into_iter().chain(original));
+                }
             }
         }
         looked_at = marks.len();
@@ -41,7 +53,7 @@ pub(super) fn void(
             }
         }
     }
-    Ok(void)
+    Ok(Void { stamps: void, chain: own_chain })
 }
 
 struct Chains {
@@ -52,24 +64,22 @@ struct Chains {
 }
 
 impl Chains {
-    /// From the newest mark down to the transaction.
+    /// The marks from the newest one down, and the transaction that they are about.
     fn follow(
         &mut self,
         own: &OwnLog<'_>,
         (mut counter, last): (u64, Reverts),
-        is_undone: bool,
-        void: &mut BTreeSet<Stamp>,
-    ) -> Result<(), Error> {
-        let mut reverts = Some(last);
+    ) -> Result<(Vec<Stamp>, Option<Stamp>), Error> {
+        let (mut marks, mut reverts) = (Vec::new(), Some(last));
         while let Some(Reverts::Undo(older) | Reverts::Redo(older)) = reverts {
             self.followed.insert(counter);
-            void.extend(own.at(counter)?.map(|mark| mark.stamp));
+            marks.extend(own.at(counter)?.map(|mark| mark.stamp));
             self.steps += 1;
             if self.steps > UNDO_RECORDS {
                 return Err(Error::TooFarBack);
             }
             if older >= counter {
-                return Ok(());
+                return Ok((marks, None));
             }
             counter = older;
             reverts = match self.known.get(&counter) {
@@ -77,9 +87,6 @@ impl Chains {
                 None => own.at(counter)?.and_then(|older| older.transaction.reverts),
             };
         }
-        if is_undone {
-            void.extend(own.at(counter)?.map(|original| original.stamp));
-        }
-        Ok(())
+        Ok((marks, own.at(counter)?.map(|original| original.stamp)))
     }
 }

@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Number, Value};
-use spool_store::view::after_prefix;
 
-use super::{own::Own, writes::Writes};
+use super::{
+    chains::Void,
+    own::Own,
+    refold::{Refolded, refold},
+};
 use crate::{
     Document, Path, Stamp,
-    document::{Existence, Size},
-    documents::{self, events, keys},
+    document::Size,
+    documents::{self, events},
     history::{difference::compare, past::Past},
     limits::MAX_DIFFERENCES,
     operation::{Change, Observed, Target},
@@ -21,71 +24,21 @@ use crate::{
 struct Case<'a> {
     stamp: Stamp,
     changes: Vec<&'a Change>,
-    /// Additions to sets by the event, and by what counts for nothing: an undone removal is an addition.
-    additions: Vec<(Path, Value, Dot)>,
     present: Document,
-    without: Document,
-    /// What it put in place of something else.
-    own: Writes,
-    /// What others have written after it, or this log has and did not undo.
-    later: Writes,
+    folded: Refolded,
 }
 
-/// The changes of a document that take back those of an event; `void` are the events that count for nothing then.
-pub(super) fn changes(
-    past: &mut Past<'_>,
-    target: &Target,
-    event: &Own,
-    void: &BTreeSet<Stamp>,
-) -> Result<Vec<Change>, Error> {
-    let mut first = event.stamp;
-    for stamp in void.range(..event.stamp) {
-        if past.reader.get(&keys::event(target, stamp))?.is_some() {
-            first = *stamp;
-            break;
-        }
-    }
-    let kept = past.kept(target, &keys::event(target, &first))?;
-    let (mut without, mut size) = (kept.document, kept.size);
-    let mut existence = without.existence;
-    let (mut own, mut later, mut additions) = (Writes::default(), Writes::default(), Vec::new());
-    for stamp in past.stamps(&kept.from, &after_prefix(&keys::history(target)))? {
-        let transaction = past.events.get(&stamp)?;
-        if !void.contains(&stamp) {
-            // What was created and taken back is deleted: nothing makes it unborn again, and a create that follows hides what it has.
-            if (without.existence, existence) == (Existence::Unborn, Existence::Deleted) {
-                without.existence = existence;
-            }
-            without.apply(stamp, events::changes(&transaction, target), &mut size);
-        }
-        let mut unnoted = Writes::default();
-        for (index, change) in events::changes(&transaction, target) {
-            if let Change::Add(path, value) = change
-                && void.contains(&stamp)
-            {
-                additions.push((path.clone(), value.clone(), Dot::new(&stamp, index)));
-            }
-            if stamp == event.stamp {
-                own.note(change, &mut existence);
-            } else if stamp > event.stamp && !void.contains(&stamp) {
-                later.note_all(change, &mut existence);
-            } else {
-                unnoted.note(change, &mut existence);
-            }
-        }
-    }
+/// The changes of a document that take back those of an event; `void` is what counts for nothing then.
+pub(super) fn changes(past: &mut Past<'_>, target: &Target, event: &Own, void: &Void) -> Result<Vec<Change>, Error> {
+    let folded = refold(past, target, event, void)?;
     let present = documents::document(past.reader, target)?.unwrap_or_default();
     let changes = events::changes(&event.transaction, target).map(|(_, change)| change).collect();
-    Ok(Case { stamp: event.stamp, changes, additions, present, without, own, later }.take_back())
+    Ok(Case { stamp: event.stamp, changes, present, folded }.take_back())
 }
 
 impl Case<'_> {
     fn take_back(mut self) -> Vec<Change> {
         let existence = self.existence();
-        if existence == Some(Change::Delete) && self.without.existence == Existence::Unborn {
-            // Fields do not show then, and are there for redo.
-            return vec![Change::Delete];
-        }
         let mut changes = self.merging();
         let mut now = self.present.clone();
         // Whose operations these are does not matter: they are thrown away again.
@@ -100,10 +53,10 @@ impl Case<'_> {
     }
 
     fn existence(&self) -> Option<Change> {
-        if !self.own.existence || self.later.existence {
+        if !self.folded.own.existence || self.folded.later.existence {
             return None;
         }
-        match (self.present.is_alive(), self.without.is_alive()) {
+        match (self.present.is_alive(), self.folded.without.is_alive()) {
             (true, false) => Some(Change::Delete),
             (false, true) => Some(Change::Undelete),
             (true, true) | (false, false) => None,
@@ -116,17 +69,19 @@ impl Case<'_> {
         let mut kept = BTreeSet::new();
         for change in self.changes.clone().into_iter().rev() {
             match change {
-                Change::Increment(path, by) if !self.own.overlap(path) => changes.extend(self.decrement(path, by)),
-                Change::Add(path, value) if !self.own.overlap(path) => {
+                Change::Increment(path, by) if !self.folded.own.overlap(path) => {
+                    changes.extend(self.decrement(path, by));
+                }
+                Change::Add(path, value) if !self.folded.own.overlap(path) => {
                     changes.extend(self.removal(path, value));
                 }
-                Change::Remove(path, value, _) if !self.own.overlap(path) => {
-                    let (had, has) = (self.without.observed(path, value), self.present.observed(path, value));
+                Change::Remove(path, value, _) if !self.folded.own.overlap(path) => {
+                    let (had, has) = (self.folded.without.observed(path, value), self.present.observed(path, value));
                     if had.dots.iter().any(|dot| !has.dots.contains(dot)) || (had.plain && !has.plain) {
                         changes.push(Change::Add(path.clone(), value.clone()));
                     }
                 }
-                Change::Keep(path, _, _) if !self.later.overlap(path) && kept.insert(path) => {
+                Change::Keep(path, _, _) if !self.folded.later.overlap(path) && kept.insert(path) => {
                     changes.extend(self.side_by_side(path));
                 }
                 Change::Create(_)
@@ -144,9 +99,9 @@ impl Case<'_> {
         // An addition has put a set in place of what was none.
         for change in &self.changes {
             if let Change::Add(path, _) = change
-                && is_in_the_way(&self.without.fields, path)
+                && is_in_the_way(&self.folded.without.fields, path)
             {
-                self.own.insert(path);
+                self.folded.own.insert(path);
             }
         }
         changes
@@ -154,15 +109,16 @@ impl Case<'_> {
 
     /// Nothing, if the increment has no effect any more: somebody has set the number since.
     fn decrement(&self, path: &Path, by: &Number) -> Option<Change> {
-        let (now, then) = (path.get(&self.present.fields), path.get(&self.without.fields));
-        let is_left = now != then && now.is_some_and(Value::is_number);
+        let (now, then) = (path.get(&self.present.fields), path.get(&self.folded.without.fields));
+        let is_counter = now.is_none_or(|now| now.is_number() || now.is_null());
+        let is_left = now != then && is_counter;
         is_left.then(|| negative(by)).flatten().map(|by| Change::Increment(path.clone(), by))
     }
 
     /// Names those additions only that are to be taken back: others keep the element.
     fn removal(&self, path: &Path, value: &Value) -> Option<Change> {
-        let (has, had) = (self.present.observed(path, value), self.without.observed(path, value));
-        let is_own = |dot: &Dot| self.additions.iter().any(|(at, added, own)| (at, added, own) == (path, value, dot));
+        let (has, had) = (self.present.observed(path, value), self.folded.without.observed(path, value));
+        let is_own = |dot: &Dot| self.folded.additions.contain(path, value, dot);
         // An undo that has set all of a set back has made the addition part of it.
         let plain = has.plain && !had.plain;
         let dots: Vec<_> = has.dots.iter().copied().filter(is_own).collect();
@@ -176,13 +132,13 @@ impl Case<'_> {
 
     /// The values that stood side by side, in their order, in place of those that do now.
     fn side_by_side(&self, path: &Path) -> Vec<Change> {
-        if self.without.seen(path).is_empty() || self.without.seen(path) == self.present.seen(path) {
+        if self.folded.without.seen(path).is_empty() || self.folded.without.seen(path) == self.present.seen(path) {
             return Vec::new();
         }
-        let conflict = self.without.conflicts().find(|(at, _)| *at == path);
+        let conflict = self.folded.without.conflicts().find(|(at, _)| *at == path);
         let values: Vec<Value> = match conflict {
             Some((_, values)) => values.iter().map(|(_, value)| value.clone()).collect(),
-            None => path.get(&self.without.fields).cloned().into_iter().collect(),
+            None => path.get(&self.folded.without.fields).cloned().into_iter().collect(),
         };
         let mut seen = self.present.seen(path);
         values.into_iter().map(|value| Change::Keep(path.clone(), value, std::mem::take(&mut seen))).collect()
@@ -191,13 +147,13 @@ impl Case<'_> {
     /// What the event put in place of something else, and nobody has written since.
     fn overwriting(&self, now: &Document) -> Vec<Change> {
         let mut changes = Vec::new();
-        compare(&Path::default(), &now.fields, &self.without.fields, &mut changes);
-        if changes.len() > MAX_DIFFERENCES && self.own.is_whole() && self.later.has_no_fields() {
-            return vec![Change::Replace(Path::default(), Value::Object(self.without.fields.clone()))];
+        compare(&Path::default(), &now.fields, &self.folded.without.fields, &mut changes);
+        if changes.len() > MAX_DIFFERENCES && self.folded.own.is_whole() && self.folded.later.has_no_fields() {
+            return vec![Change::Replace(Path::default(), Value::Object(self.folded.without.fields.clone()))];
         }
         changes.retain(|change| match change {
             Change::Set(path, _) | Change::Replace(path, _) | Change::Unset(path) => {
-                self.own.overlap(path) && !self.later.overlap(path)
+                self.folded.own.overlap(path) && !self.folded.later.overlap(path)
             }
             Change::Create(_)
             | Change::Increment(..)
