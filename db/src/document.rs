@@ -239,13 +239,6 @@ impl Document {
         }
     }
 
-    /// A short text that is another one whenever the document is.
-    pub fn version(&self) -> String {
-        use sha2::Digest as _;
-        let hash = sha2::Sha256::digest(self.to_bytes());
-        hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
     /// The fields as people see them, with `_id` and `_mod`; none if it does not exist.
     pub fn shown(&self, id: &str) -> Option<Map<String, Value>> {
         let mut fields = self.is_alive().then(|| self.fields.clone())?;

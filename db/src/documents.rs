@@ -18,11 +18,12 @@ use crate::{
 };
 
 pub mod changes;
+pub(crate) mod events;
 mod fold;
 pub(crate) mod indexes;
 pub(crate) mod keys;
 mod reading;
-mod stored;
+pub(crate) mod stored;
 
 pub use changes::{Change, Kind};
 pub use reading::Collection;
@@ -147,7 +148,7 @@ impl Reducer for Documents {
 }
 
 /// The transaction in an event's body, and whether a newer program would see more in it. What is malformed has no effect, on any peer.
-fn read(body: &[u8]) -> (Option<Transaction>, bool) {
+pub(crate) fn read(body: &[u8]) -> (Option<Transaction>, bool) {
     match Transaction::decode(body) {
         Ok(Decoded::Transaction(transaction)) => {
             let unknown = transaction.has_unknown();
@@ -158,7 +159,7 @@ fn read(body: &[u8]) -> (Option<Transaction>, bool) {
     }
 }
 
-fn targets(transaction: &Transaction) -> impl Iterator<Item = &Target> {
+pub(crate) fn targets(transaction: &Transaction) -> impl Iterator<Item = &Target> {
     transaction.operations.iter().filter_map(|operation| match operation {
         Operation::Change(target, _) => Some(target),
         Operation::Unknown(_) => None,

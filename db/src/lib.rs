@@ -4,6 +4,7 @@ pub mod collection;
 pub mod database;
 pub mod document;
 pub mod documents;
+pub mod history;
 pub mod limits;
 pub mod operation;
 pub mod order;

@@ -93,3 +93,13 @@ pub const CACHED_SCHEMAS: usize = 64;
 pub const MAX_ATTEMPTS: usize = 32;
 /// Pause between two attempts: what was faster has to be folded first.
 pub const ATTEMPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(2);
+/// Documents of a view that are read at once, so that no more are held than a page of them.
+pub const SCANNED_DOCUMENTS: usize = 64;
+/// Changes that make one state of a document out of another one; beyond, all its fields are replaced at once: that is smaller than so many paths.
+pub const MAX_DIFFERENCES: usize = 1_000;
+/// Bytes of a transaction beside its operations: what it begins with, and what it reverts.
+pub const TRANSACTION_HEAD_BYTES: usize = 64;
+/// Records of the own log that undo and redo look through: as far as people go back step by step, and no more to read than a moment allows.
+pub const UNDO_RECORDS: u64 = 1_000;
+/// Records of the own log that are read at once, from its end backwards; each may hold a whole transaction.
+pub const UNDO_READ_RECORDS: u64 = 16;

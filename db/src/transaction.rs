@@ -13,6 +13,7 @@ use crate::{
     },
     document::Size,
     documents::{self, Collection},
+    history::VersionId,
     limits::{MAX_OPERATIONS, MAX_TRANSACTION_BYTES},
     operation, projector,
     query::{self, Options, Plan, Query},
@@ -34,9 +35,9 @@ pub enum Error {
         /// Which one.
         target: Target,
         /// What was expected.
-        expected: String,
+        expected: VersionId,
         /// What it is in.
-        current: String,
+        current: VersionId,
     },
     /// The collection is not defined.
     #[error("there is no collection {0:?} here: define it first")]
@@ -190,7 +191,7 @@ pub(crate) enum Seen {
     /// Only whether the document exists.
     Existence(bool),
     /// All of it.
-    Version(String),
+    Version(VersionId),
 }
 
 impl Seen {
@@ -270,10 +271,10 @@ impl<'a> Write<'a> {
     /// # Errors
     ///
     /// [`Error::Stale`] has the current version.
-    pub fn expect(&mut self, target: &Target, version: &str) -> Result<(), Error> {
+    pub fn expect(&mut self, target: &Target, version: VersionId) -> Result<(), Error> {
         let current = self.read.document(target)?.version();
         if current != version {
-            return Err(Error::Stale { target: target.clone(), expected: version.to_owned(), current });
+            return Err(Error::Stale { target: target.clone(), expected: version, current });
         }
         self.seen.insert(target.clone(), Seen::Version(current));
         Ok(())

@@ -10,6 +10,7 @@ use spool_db::{
     collection::Builder,
     database::Receipt,
     documents::Kind,
+    history::VersionId,
     testing::{Local, NOW, Rooms},
     transaction::{Error, Write},
 };
@@ -62,7 +63,7 @@ impl Rig {
         self.database.read(|read| read.get(target)).unwrap()
     }
 
-    fn version(&self, target: &Target) -> String {
+    fn version(&self, target: &Target) -> VersionId {
         self.database.read(|read| read.document(target)).unwrap().version()
     }
 }
@@ -191,16 +192,16 @@ fn a_stale_version_is_answered_with_the_current_one() {
     let rig = Rig::new();
     rig.commit(|write| write.create(&film("1"), map(json!({"n": 1})))).unwrap();
     let old = rig.version(&film("1"));
-    let change = |version: &str| {
+    let change = |version: VersionId| {
         rig.commit(|write| {
             write.expect(&film("1"), version)?;
             write.set(&film("1"), path("n"), 2.into())
         })
     };
-    change(&old).unwrap();
+    change(old).unwrap();
     let now = rig.version(&film("1"));
-    assert!(matches!(change(&old), Err(Error::Stale { current, .. }) if current == now));
-    change(&now).unwrap();
+    assert!(matches!(change(old), Err(Error::Stale { current, .. }) if current == now));
+    change(now).unwrap();
 }
 
 #[test]

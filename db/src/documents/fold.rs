@@ -5,16 +5,17 @@ use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 use spool_store::view::{Batch, Reader, after_prefix};
 
 use super::{
-    Touched, keys, read,
+    Touched,
+    events::{self, Events},
+    keys,
     stored::{self, Entry},
 };
 use crate::{
     Document, Stamp,
     document::{Encoded, Size},
-    limits::CACHED_EVENTS,
-    operation::{Operation, Target, Transaction},
+    operation::{Target, Transaction},
     projector::Error,
-    source::{Body, Event, Page, Source},
+    source::Source,
 };
 
 /// A document before and after a batch.
@@ -36,10 +37,8 @@ impl Folded {
 
 pub(super) struct Folder<'a> {
     reader: &'a Reader<'a>,
-    source: &'a dyn Source,
     keep_every: u16,
-    /// Events that were read again: one transaction often changes many documents.
-    events: BTreeMap<Stamp, Arc<Transaction>>,
+    events: Events<'a>,
 }
 
 /// The list of a document's events, as the batch leaves it.
@@ -47,7 +46,7 @@ type History = BTreeMap<Stamp, Option<Arc<Transaction>>>;
 
 impl<'a> Folder<'a> {
     pub(super) fn new(reader: &'a Reader<'a>, source: &'a dyn Source, keep_every: u16) -> Self {
-        Self { reader, source, keep_every, events: BTreeMap::new() }
+        Self { reader, keep_every, events: Events::new(source) }
     }
 
     /// Returns nothing if nothing changes.
@@ -93,13 +92,9 @@ impl<'a> Folder<'a> {
         for (stamp, transaction) in events {
             let transaction = match transaction {
                 Some(transaction) => transaction,
-                None => self.event(&stamp)?,
+                None => self.events.get(&stamp)?,
             };
-            let changes = (0..).zip(&transaction.operations).filter_map(|(index, operation)| match operation {
-                Operation::Change(changed, change) if changed == target => Some((index, change)),
-                Operation::Change(..) | Operation::Unknown(_) => None,
-            });
-            entry.document.apply(stamp, changes, &mut size);
+            entry.document.apply(stamp, events::changes(&transaction, target), &mut size);
             entry.since += 1;
             let mut kept = Vec::new();
             if entry.since >= self.keep_every {
@@ -149,27 +144,6 @@ impl<'a> Folder<'a> {
         }
         events.extend(touched.added.into_iter().map(|(stamp, transaction)| (stamp, Some(transaction))));
         Ok(Some((entry, events)))
-    }
-
-    /// A transaction that was folded before.
-    fn event(&mut self, stamp: &Stamp) -> Result<Arc<Transaction>, Error> {
-        if let Some(event) = self.events.get(stamp) {
-            return Ok(event.clone());
-        }
-        let lost = Error::Damaged("an event in the history of a document");
-        let Some(log) = stamp.log_id() else { return Err(lost) };
-        let page = Page { count: 1, bytes: 0 };
-        let record = self.source.records(&log, stamp.counter - 1, stamp.counter, page)?.pop();
-        let Some(Event::Open { body: Body::Here(body), .. }) = record.map(|record| record.event) else {
-            return Err(lost);
-        };
-        let (Some(transaction), _) = read(&body) else { return Err(lost) };
-        let transaction = Arc::new(transaction);
-        if self.events.len() >= CACHED_EVENTS {
-            self.events.pop_first();
-        }
-        self.events.insert(*stamp, transaction.clone());
-        Ok(transaction)
     }
 }
 
