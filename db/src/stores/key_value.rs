@@ -16,9 +16,9 @@ const VALUE: &str = "value";
 /// use spool_db::stores::KeyValue;
 ///
 /// let settings = KeyValue::open(&database, "settings")?;
-/// settings.put("colour", "green".into())?;
-/// settings.put("size", 12.into())?;
-/// settings.put("size", 14.into())?;
+/// settings.put("colour", &"green".into())?;
+/// settings.put("size", &12.into())?;
+/// settings.put("size", &14.into())?;
 /// assert_eq!(settings.get("size")?, Some(14.into()));
 ///
 /// assert!(settings.delete("colour")?);
@@ -52,7 +52,7 @@ impl KeyValue {
     /// # Errors
     ///
     /// [`Error`].
-    pub fn put(&self, key: &str, value: Value) -> Result<(), Error> {
+    pub fn put(&self, key: &str, value: &Value) -> Result<(), Error> {
         let target = self.target(key);
         self.database.commit(|write| {
             if !write.exists(&target)? {

@@ -12,9 +12,9 @@ const ELEMENTS: &str = "elements";
 /// use spool_db::stores::Set;
 ///
 /// let tags = Set::open(&database, "sets", "tags")?;
-/// tags.add("red".into())?;
-/// tags.add("green".into())?;
-/// tags.add("red".into())?;
+/// tags.add(&"red".into())?;
+/// tags.add(&"green".into())?;
+/// tags.add(&"red".into())?;
 /// tags.remove(&"green".into())?;
 /// assert_eq!(tags.elements()?, ["red"]);
 /// assert!(tags.contains(&"red".into())?);
@@ -42,7 +42,7 @@ impl Set {
     /// # Errors
     ///
     /// [`Error`].
-    pub fn add(&self, element: Value) -> Result<(), Error> {
+    pub fn add(&self, element: &Value) -> Result<(), Error> {
         self.database.commit(|write| {
             if !write.exists(&self.target)? {
                 write.create(&self.target, Map::new())?;

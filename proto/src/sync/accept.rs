@@ -133,7 +133,7 @@ impl World {
         id: &ThreadId,
         log_id: LogId,
         (records, admitted): (Vec<Arc<VerifiedRecord>>, Option<bool>),
-        mut blocks: Vec<(Cid, Bytes, Vec<Cid>)>,
+        blocks: Vec<(Cid, Bytes, Vec<Cid>)>,
         origin: Origin,
         context: &mut Context<'_>,
     ) {
@@ -199,6 +199,7 @@ impl World {
             self.finish_run(id, &log_id, origin, fate, context);
         }
         if !blocks.is_empty() {
+            let blocks = blocks.into_iter().map(|(cid, (bytes, links))| (cid, bytes, links)).collect();
             self.keep_late_blocks(id, &log_id, blocks, context);
         }
         // What came in the same run besides: nobody waits for it.
