@@ -93,8 +93,9 @@ fn is_the_disk(error: &Error) {
 async fn a_failing_write_is_an_error_and_appending_goes_on_behind_it() {
     let mut scene = Scene::new().await;
     for durability in [Durability::Sync, Durability::Relaxed] {
-        scene.kv.fail_write(1);
+        scene.kv.set_failing(true);
         let error = scene.refused(durability).await;
+        scene.kv.set_failing(false);
         is_the_disk(&error);
         assert!(text(&error).contains("injected failure of a write"), "{}", text(&error));
         scene.reads().await;

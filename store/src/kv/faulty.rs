@@ -28,6 +28,7 @@ struct State {
     /// Mutating calls (write, sync) so far.
     calls: u64,
     fail_write_in: Option<u64>,
+    failing: bool,
     fail_sync_in: Option<u64>,
     power_off_at: Option<u64>,
     full: bool,
@@ -93,6 +94,11 @@ impl Faulty {
         self.state().fail_write_in = Some(nth);
     }
 
+    /// Whether every write fails. A write that is tried twice does not get by.
+    pub fn set_failing(&self, failing: bool) {
+        self.state().failing = failing;
+    }
+
     /// Makes the `nth` sync from now fail, be it a call of its own or part of a write.
     pub fn fail_sync(&self, nth: u64) {
         self.state().fail_sync_in = Some(nth);
@@ -155,7 +161,7 @@ impl Kv for Faulty {
         if state.full {
             return Err(Error::Full(io::Error::from(io::ErrorKind::StorageFull).into()));
         }
-        if counts_down(&mut state.fail_write_in) {
+        if counts_down(&mut state.fail_write_in) || state.failing {
             return Err(Error::Write(io::Error::other("injected failure of a write").into()));
         }
         state.unsynced.push(batch.clone());
