@@ -314,3 +314,50 @@ fn looking_back_has_an_end() {
     rig.write(1, &elsewhere);
     assert!(matches!(rig.undo(1, &films), Err(Error::TooFarBack)));
 }
+
+/// Undo and redo put the same thing back as another operation. Later events name that one, and a fold without both of them has the first one: each of these
+/// once came out wrong.
+#[test]
+fn what_was_put_back_stands_for_what_was_there_before() {
+    let there_and_back = |rig: &mut Rig, steps: usize| {
+        let before = rig.fields(&film(1));
+        (0..steps).for_each(|_| {
+            rig.undo(1, &ALL).unwrap();
+        });
+        let between = rig.fields(&film(1));
+        (0..steps).for_each(|_| {
+            rig.redo(1, &ALL).unwrap();
+        });
+        assert_eq!(rig.fields(&film(1)), before);
+        between
+    };
+    let put_back = |rig: &mut Rig| {
+        rig.undo(1, &ALL).unwrap();
+        rig.redo(1, &ALL).unwrap();
+    };
+    let mut removed = rig(json!({"s": []}));
+    removed.change(1, &film(1), [add("x")]);
+    put_back(&mut removed);
+    let document = removed.replica.document(&film(1));
+    removed.change(1, &film(1), [remove(&document, "s", &json!("x"))]);
+    assert_eq!(there_and_back(&mut removed, 2), json!({"s": []}));
+
+    let mut replaced = rig(json!({"n": 1, "a": 1}));
+    replaced.change(1, &film(1), [Change::Replace(path(""), json!({"a": 2}))]);
+    put_back(&mut replaced);
+    replaced.change(1, &film(1), [increment(1)]);
+    assert_eq!(there_and_back(&mut replaced, 2), json!({"n": 1, "a": 1}));
+
+    let mut set_back = rig(json!({}));
+    set_back.change(1, &film(1), [add("x")]);
+    set_back.change(1, &film(1), [set("s", json!([]))]);
+    set_back.undo(1, &ALL).unwrap();
+    assert_eq!(set_back.fields(&film(1)), json!({"s": ["x"]}));
+    assert_eq!(there_and_back(&mut set_back, 1), json!({"s": []}));
+
+    let mut unborn = Rig::default();
+    unborn.change(1, &film(1), [set("a", json!(1))]);
+    put_back(&mut unborn);
+    unborn.change(1, &film(1), [create(json!({"a": 2}))]);
+    assert_eq!(there_and_back(&mut unborn, 2), Value::Null);
+}
