@@ -186,9 +186,8 @@ impl Database {
         let mut commits = lock(&self.0.commits);
         let reader = self.0.view.reader();
         for (target, seen) in &seen {
-            let now = documents::document(&reader, target)?.unwrap_or_default();
             let hidden = commits.is_in_flight(target) && *seen != Seen::Existence(true);
-            if hidden || !seen.holds(&now) {
+            if hidden || !seen.holds(target, &reader)? {
                 return Err(Error::Conflict(target.clone()));
             }
         }

@@ -56,7 +56,7 @@ pub(crate) struct Encoded {
 
 /// Why a stored document cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("the view is damaged: a document does not decode; rebuild it with `spool db rebuild`")]
+#[error("a stored document does not decode")]
 pub struct Damaged;
 
 #[derive(Serialize, Deserialize)]

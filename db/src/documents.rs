@@ -11,8 +11,9 @@ use spool_store::view::{Batch, Reader};
 use crate::{
     Document, Stamp,
     collection::COLLECTIONS,
+    history::VersionId,
     limits::CHECKPOINT_EVENTS,
-    operation::{Decoded, Operation, Target, Transaction},
+    operation::{Decoded, Target, Transaction},
     projector::{Added, Error, Input, Reducer},
     query::Documents as _,
 };
@@ -26,6 +27,7 @@ mod reading;
 pub(crate) mod stored;
 
 pub use changes::{Change, Kind};
+use events::ByTarget;
 pub use reading::Collection;
 pub use stored::Entry;
 
@@ -48,7 +50,7 @@ pub struct Documents {
 /// What happens to one document in a batch.
 #[derive(Default)]
 struct Touched {
-    added: BTreeMap<Stamp, Arc<Transaction>>,
+    added: BTreeMap<Stamp, Arc<ByTarget>>,
     removed: Vec<Stamp>,
 }
 
@@ -77,10 +79,6 @@ impl Documents {
 }
 
 impl Reducer for Documents {
-    fn number(&self) -> u8 {
-        VIEW
-    }
-
     fn version(&self) -> u64 {
         VERSION
     }
@@ -92,22 +90,14 @@ impl Reducer for Documents {
     fn reduce(&mut self, input: Input<'_>, batch: &mut Batch) -> Result<(), Error> {
         let mut touched: BTreeMap<Target, Touched> = BTreeMap::new();
         for Added { stamp, body } in &input.removed {
-            let (transaction, unknown) = read(body);
-            if unknown {
-                batch.delete(keys::unknown(stamp));
-            }
-            for target in transaction.iter().flat_map(targets) {
+            for target in read(body).map(ByTarget::new).iter().flat_map(ByTarget::targets) {
                 touched.entry(target.clone()).or_default().removed.push(*stamp);
             }
         }
         for Added { stamp, body } in &input.added {
-            let (transaction, unknown) = read(body);
-            if unknown {
-                batch.put(keys::unknown(stamp), bytes::Bytes::new());
-            }
-            let Some(transaction) = transaction else { continue };
-            let transaction = Arc::new(transaction);
-            for target in targets(&transaction) {
+            let Some(transaction) = read(body) else { continue };
+            let transaction = Arc::new(ByTarget::new(transaction));
+            for target in transaction.targets() {
                 touched.entry(target.clone()).or_default().added.insert(*stamp, transaction.clone());
             }
         }
@@ -147,23 +137,13 @@ impl Reducer for Documents {
     }
 }
 
-/// The transaction in an event's body, and whether a newer program would see more in it. What is malformed has no effect, on any peer.
-pub(crate) fn read(body: &[u8]) -> (Option<Transaction>, bool) {
+/// The transaction in an event's body. What is malformed has no effect, on any peer; what is of a newer version has none here before an upgrade, which folds
+/// everything anew.
+pub(crate) fn read(body: &[u8]) -> Option<Transaction> {
     match Transaction::decode(body) {
-        Ok(Decoded::Transaction(transaction)) => {
-            let unknown = transaction.has_unknown();
-            (Some(transaction), unknown)
-        }
-        Ok(Decoded::Newer(_)) => (None, true),
-        Ok(Decoded::Other) | Err(_) => (None, false),
+        Ok(Decoded::Transaction(transaction)) => Some(transaction),
+        Ok(Decoded::Newer(_) | Decoded::Other) | Err(_) => None,
     }
-}
-
-pub(crate) fn targets(transaction: &Transaction) -> impl Iterator<Item = &Target> {
-    transaction.operations.iter().filter_map(|operation| match operation {
-        Operation::Change(target, _) => Some(target),
-        Operation::Unknown(_) => None,
-    })
 }
 
 /// A document as it is stored; `None` if nothing was ever written to it.
@@ -173,6 +153,18 @@ pub(crate) fn targets(transaction: &Transaction) -> impl Iterator<Item = &Target
 /// [`Error`].
 pub fn document(reader: &Reader<'_>, target: &Target) -> Result<Option<Document>, Error> {
     Ok(stored::read(reader, target)?.map(|entry| entry.document))
+}
+
+/// Whether a document exists, without decoding it.
+pub(crate) fn is_alive(reader: &Reader<'_>, target: &Target) -> Result<bool, Error> {
+    let value = reader.get(&keys::document(target))?;
+    value.map_or(Ok(false), |value| Ok(stored::raw(&target.id, &value)?.is_some()))
+}
+
+/// The version of a document, without decoding it.
+pub(crate) fn version(reader: &Reader<'_>, target: &Target) -> Result<VersionId, Error> {
+    let Some(value) = reader.get(&keys::document(target))? else { return Ok(Document::default().version()) };
+    stored::state(&value).map(VersionId::of).ok_or(Error::Damaged("a document"))
 }
 
 /// A hash over all documents, existing or not, and their whole state. Equal on all peers that have folded the same events.

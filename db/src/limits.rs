@@ -103,3 +103,5 @@ pub const TRANSACTION_HEAD_BYTES: usize = 64;
 pub const UNDO_RECORDS: u64 = 1_000;
 /// Records of the own log that are read at once, from its end backwards; each may hold a whole transaction.
 pub const UNDO_READ_RECORDS: u64 = 16;
+/// Logs that are read ahead at once. One event of each may be as large as a transaction, so this bounds what reading holds to some 20 MiB.
+pub const READ_LOGS: usize = 64;

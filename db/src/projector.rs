@@ -19,12 +19,12 @@ use bytes::Bytes;
 use spool_proto::{LogId, clock::Time};
 use spool_store::{
     View,
-    view::{Batch, Reader},
+    view::{Batch, Reader, after_prefix},
 };
 
 use crate::{
     Stamp,
-    limits::{BATCH_BYTES, BATCH_EVENTS, READ_BYTES, READ_EVENTS, REBUILD_KEYS, RETRIED_EVENTS},
+    limits::{BATCH_BYTES, BATCH_EVENTS, READ_BYTES, READ_EVENTS, READ_LOGS, REBUILD_KEYS, RETRIED_EVENTS},
     source::{self, Body, Event, Page, Record, Source},
 };
 
@@ -36,9 +36,6 @@ use cursor::Cursor;
 
 /// Folds events into a view. Pure: the same events give the same view, in whatever order and batches they come.
 pub trait Reducer: Send {
-    /// Number of its view; no two reducers of a program share one.
-    fn number(&self) -> u8;
-
     /// To be increased when the program learns to understand more events, or folds them otherwise.
     fn version(&self) -> u64;
 
@@ -97,7 +94,7 @@ pub enum Error {
     #[error("the view of the thread")]
     Store(#[from] spool_store::Error),
     /// The view is not what this program has written.
-    #[error("the view is damaged ({0}); rebuild it with `spool db rebuild`")]
+    #[error("the view is damaged ({0}) and has to be rebuilt; its events are whole")]
     Damaged(&'static str),
     /// A newer program has written it.
     #[error("the view is of version {found}, newer than this program's {known}: use a newer spool, or rebuild it")]
@@ -152,6 +149,9 @@ pub struct Projector<R> {
     awaited: BTreeSet<[u8; 32]>,
     /// Events without their bodies.
     missing: usize,
+    /// Where to go on looking for bodies that have arrived; and to begin anew then, since more have arrived meanwhile.
+    retry: Option<Vec<u8>>,
+    retry_again: bool,
 }
 
 impl<R: Reducer> Projector<R> {
@@ -161,8 +161,16 @@ impl<R: Reducer> Projector<R> {
     ///
     /// [`Error`].
     pub fn open(view: View, source: Arc<dyn Source>, reducer: R) -> Result<Self, Error> {
-        let mut projector =
-            Self { view, source, reducer, cursors: BTreeMap::new(), awaited: BTreeSet::new(), missing: 0 };
+        let mut projector = Self {
+            view,
+            source,
+            reducer,
+            cursors: BTreeMap::new(),
+            awaited: BTreeSet::new(),
+            missing: 0,
+            retry: None,
+            retry_again: false,
+        };
         projector.load()?;
         Ok(projector)
     }
@@ -200,6 +208,7 @@ impl<R: Reducer> Projector<R> {
         while self.view.clear(REBUILD_KEYS, self.reducer.lasting_key())? {}
         self.reducer.aborted();
         (self.cursors, self.awaited, self.missing) = Default::default();
+        (self.retry, self.retry_again) = Default::default();
         self.load()
     }
 
@@ -209,24 +218,9 @@ impl<R: Reducer> Projector<R> {
         self.cursors.values_mut().for_each(Cursor::forget);
     }
 
-    /// The view.
-    pub fn view(&self) -> &View {
-        &self.view
-    }
-
-    /// The reducer.
-    pub fn reducer(&self) -> &R {
-        &self.reducer
-    }
-
     /// The reducer, to be changed in what it does not fold.
     pub fn reducer_mut(&mut self) -> &mut R {
         &mut self.reducer
-    }
-
-    /// Where the events come from.
-    pub fn source(&self) -> &Arc<dyn Source> {
-        &self.source
     }
 
     /// How far each log has been folded.
@@ -235,7 +229,7 @@ impl<R: Reducer> Projector<R> {
     }
 
     /// How far a log has been folded.
-    pub fn folded(&self, log: &LogId) -> u64 {
+    fn folded(&self, log: &LogId) -> u64 {
         self.cursors.get(log).map_or(0, |cursor| cursor.counter)
     }
 
@@ -263,8 +257,10 @@ impl<R: Reducer> Projector<R> {
             self.take_back(log, *until, &mut step)?;
         }
         if blocks_arrived && self.missing > 0 {
-            self.retry_missing(&mut step)?;
+            self.retry_again = self.retry.is_some();
+            self.retry.get_or_insert_with(|| keys::MISSING.to_vec());
         }
+        self.retry_missing(&mut step)?;
         let mut held = Vec::new();
         let more = self.read(&logs, now_millis, &mut held)?;
         self.fold(now_millis, &mut step)?;
@@ -282,7 +278,7 @@ impl<R: Reducer> Projector<R> {
             self.view.write(batch)?;
             self.reducer.committed();
         }
-        let more = self.work(&reader)? || more;
+        let more = self.work(&reader)? || more || self.retry.is_some();
         if !more {
             self.list_missing(&reader, &mut held)?;
         }
@@ -330,17 +326,25 @@ impl<R: Reducer> Projector<R> {
     /// Fills the cursors' buffers; returns whether some log has more than fits.
     fn read(&mut self, logs: &[(LogId, u64)], now_millis: u64, held: &mut Vec<Held>) -> Result<bool, Error> {
         let behind: Vec<_> = logs.iter().filter(|(log, until)| self.folded(log) < *until).collect();
-        let page = Page {
-            count: (BATCH_EVENTS / behind.len().max(1)).clamp(1, READ_EVENTS),
-            bytes: (READ_BYTES / behind.len().max(1)).max(1),
-        };
-        let mut more = false;
+        let share = behind.len().clamp(1, READ_LOGS);
+        let page = Page { count: (BATCH_EVENTS / share).clamp(1, READ_EVENTS), bytes: READ_BYTES / share };
+        let (mut more, mut reading) = (false, 0);
         for (log, until) in behind {
+            // The others have their turn when these are done.
+            if reading == READ_LOGS {
+                return Ok(true);
+            }
             let cursor = self.cursors.entry(*log).or_default();
             cursor.fill(log, *until, page, &*self.source)?;
             match cursor.waits(now_millis) {
-                Some(why) => held.push(Held { log: *log, counter: cursor.counter + 1, why }),
-                None => more |= cursor.has_more(*until),
+                Some(why) => {
+                    held.push(Held { log: *log, counter: cursor.counter + 1, why });
+                    cursor.forget();
+                }
+                None => {
+                    reading += 1;
+                    more |= cursor.has_more(*until);
+                }
             }
         }
         Ok(more)
@@ -348,8 +352,7 @@ impl<R: Reducer> Projector<R> {
 
     /// Folds what was read, up to the time that all logs have been read to: what comes later is then rarely inserted before it.
     fn fold(&mut self, now_millis: u64, step: &mut Step<'_>) -> Result<(), Error> {
-        let limit =
-            self.cursors.values().filter(|cursor| cursor.waits(now_millis).is_none()).filter_map(Cursor::read_to).min();
+        let limit = self.cursors.values().filter_map(Cursor::read_to).min();
         let behind = self.cursors.iter().filter(|(_, cursor)| !cursor.buffer.is_empty());
         let logs: Vec<_> = behind.map(|(log, _)| *log).collect();
         for log in logs {
@@ -386,9 +389,16 @@ impl<R: Reducer> Projector<R> {
         Ok(())
     }
 
-    /// Bodies may have arrived.
+    /// Bodies may have arrived: looks for some of them, and goes on from there in the next step. All have their turn, however many never come.
     fn retry_missing(&mut self, step: &mut Step<'_>) -> Result<(), Error> {
-        for (log, counter) in missing(step.reader, RETRIED_EVENTS)? {
+        let Some(from) = self.retry.take() else { return Ok(()) };
+        let events = missing(step.reader, &from, RETRIED_EVENTS)?;
+        if let Some((log, counter)) = events.last().filter(|_| events.len() == RETRIED_EVENTS) {
+            self.retry = Some(keys::missing(log, counter + 1));
+        } else if std::mem::take(&mut self.retry_again) {
+            self.retry = Some(keys::MISSING.to_vec());
+        }
+        for (log, counter) in events {
             let record = read_one(step.source, &log, counter)?;
             let Some((stamp, record)) = record.and_then(|record| Some((record.stamp(&log)?, record))) else { continue };
             if counter > step.end(&log) || matches!(record.event, Event::Open { body: Body::Missing, .. }) {
@@ -405,7 +415,7 @@ impl<R: Reducer> Projector<R> {
 
     fn list_missing(&self, reader: &Reader<'_>, held: &mut Vec<Held>) -> Result<(), Error> {
         if self.missing > 0 {
-            let missing = missing(reader, RETRIED_EVENTS)?;
+            let missing = missing(reader, keys::MISSING, RETRIED_EVENTS)?;
             held.extend(missing.into_iter().map(|(log, counter)| Held { log, counter, why: Why::Body }));
         }
         Ok(())
@@ -482,9 +492,9 @@ fn read_one(source: &dyn Source, log: &LogId, counter: u64) -> Result<Option<Rec
     Ok(source.records(log, counter.saturating_sub(1), counter, page)?.pop())
 }
 
-fn missing(reader: &Reader<'_>, count: usize) -> Result<Vec<(LogId, u64)>, Error> {
+fn missing(reader: &Reader<'_>, from: &[u8], count: usize) -> Result<Vec<(LogId, u64)>, Error> {
     let mut found = Vec::new();
-    reader.scan_prefix(keys::MISSING, &mut |key, _| {
+    reader.scan(from, &after_prefix(keys::MISSING), &mut |key, _| {
         found.extend(keys::log_and_counter(key));
         if found.len() < count { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;

@@ -109,6 +109,14 @@ pub enum Error {
 }
 
 impl Record {
+    /// How large its body is, as far as it is here.
+    fn body_bytes(&self) -> usize {
+        match &self.event {
+            Event::Open { body: Body::Here(body), .. } => body.len(),
+            Event::Open { .. } | Event::Broken | Event::Sealed => 0,
+        }
+    }
+
     /// Where the event stands; none if it cannot be read.
     pub fn stamp(&self, log: &LogId) -> Option<Stamp> {
         match &self.event {

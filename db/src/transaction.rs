@@ -196,11 +196,11 @@ pub(crate) enum Seen {
 
 impl Seen {
     /// Whether that still holds.
-    pub(crate) fn holds(&self, document: &Document) -> bool {
-        match self {
-            Seen::Existence(alive) => *alive == document.is_alive(),
-            Seen::Version(version) => *version == document.version(),
-        }
+    pub(crate) fn holds(&self, target: &Target, reader: &Reader<'_>) -> Result<bool, projector::Error> {
+        Ok(match self {
+            Seen::Existence(alive) => *alive == documents::is_alive(reader, target)?,
+            Seen::Version(version) => *version == documents::version(reader, target)?,
+        })
     }
 }
 
@@ -409,7 +409,10 @@ impl<'a> Write<'a> {
     ///
     /// [`Error::View`].
     pub fn exists(&mut self, target: &Target) -> Result<bool, Error> {
-        let alive = self.peek(target)?.is_alive();
+        let alive = match self.written.get(target) {
+            Some((document, _)) => document.is_alive(),
+            None => documents::is_alive(self.read.reader, target)?,
+        };
         self.see_existence(target, alive);
         Ok(alive)
     }
@@ -457,9 +460,9 @@ impl<'a> Write<'a> {
         let Operation::Change(_, change) = &operation else { return Ok(()) };
         self.check_collection(&target.collection)?;
         if !self.written.contains_key(target) {
-            let document = self.read.document(target)?;
-            let size = Size::stored(document.to_bytes().len());
-            self.written.insert(target.clone(), (document, size));
+            let stored = documents::stored::read(self.read.reader, target)?;
+            let working = stored.map(|entry| (entry.document, Size::stored(entry.bytes))).unwrap_or_default();
+            self.written.insert(target.clone(), working);
         }
         let index = u32::try_from(self.operations.len()).map_err(|_| Error::TooLarge)?;
         if let Some((document, size)) = self.written.get_mut(target)

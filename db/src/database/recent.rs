@@ -47,8 +47,8 @@ impl Recent {
         if after < self.before {
             return None;
         }
-        let items = self.items.iter().map(|(change, _)| change).filter(|change| change.position > after);
-        let items: Vec<_> = items.take(count).cloned().collect();
+        let start = self.items.partition_point(|(change, _)| change.position <= after);
+        let items: Vec<_> = self.items.iter().skip(start).take(count).map(|(change, _)| change.clone()).collect();
         let position = items.last().map_or(after, |last| last.position);
         Some(Changes { items, position, lagged: false })
     }

@@ -72,8 +72,9 @@ impl Feed {
             (true, false) => Kind::Delete,
             (true, true) => Kind::Save,
         };
-        let fields = |entry: &Option<super::Entry>| entry.as_ref().map(|entry| entry.document.fields.clone());
-        if kind == Kind::Save && fields(&folded.before) == fields(&folded.after) {
+        let [before, after] =
+            [&folded.before, &folded.after].map(|entry| entry.as_ref().map(|entry| &entry.document.fields));
+        if kind == Kind::Save && before == after {
             return Ok(None);
         }
         let end = match self.last {

@@ -1,6 +1,6 @@
 //! Transactions that were folded before, read again.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Deref, sync::Arc};
 
 use super::read;
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 /// Reads the events that histories name. The last ones are kept: one transaction often changes many documents.
 pub(crate) struct Events<'a> {
     source: &'a dyn Source,
-    read: BTreeMap<Stamp, Arc<Transaction>>,
+    read: BTreeMap<Stamp, Arc<ByTarget>>,
 }
 
 impl<'a> Events<'a> {
@@ -26,7 +26,7 @@ impl<'a> Events<'a> {
         self.source
     }
 
-    pub(crate) fn get(&mut self, stamp: &Stamp) -> Result<Arc<Transaction>, Error> {
+    pub(crate) fn get(&mut self, stamp: &Stamp) -> Result<Arc<ByTarget>, Error> {
         if let Some(event) = self.read.get(stamp) {
             return Ok(event.clone());
         }
@@ -37,8 +37,8 @@ impl<'a> Events<'a> {
         let Some(Event::Open { body: Body::Here(body), .. }) = record.map(|record| record.event) else {
             return Err(lost);
         };
-        let (Some(transaction), _) = read(&body) else { return Err(lost) };
-        let transaction = Arc::new(transaction);
+        let Some(transaction) = read(&body) else { return Err(lost) };
+        let transaction = Arc::new(ByTarget::new(transaction));
         if self.read.len() >= CACHED_EVENTS {
             self.read.pop_first();
         }
@@ -47,13 +47,44 @@ impl<'a> Events<'a> {
     }
 }
 
-/// The changes that a transaction makes to one document, with their positions in it.
-pub(crate) fn changes<'a>(
-    transaction: &'a Transaction,
-    target: &'a Target,
-) -> impl Iterator<Item = (u32, &'a Change)> + 'a {
-    (0..).zip(&transaction.operations).filter_map(move |(index, operation)| match operation {
-        Operation::Change(changed, change) if changed == target => Some((index, change)),
-        Operation::Change(..) | Operation::Unknown(_) => None,
-    })
+/// A transaction that can be asked for the changes of one document: looking through all of them for each document would be
+/// quadratic, and whoever writes events decides how many there are.
+#[derive(Debug)]
+pub(crate) struct ByTarget {
+    transaction: Transaction,
+    positions: BTreeMap<Target, Vec<u32>>,
+}
+
+impl ByTarget {
+    pub(crate) fn new(transaction: Transaction) -> Self {
+        let mut positions: BTreeMap<Target, Vec<u32>> = BTreeMap::new();
+        for (index, operation) in (0..).zip(&transaction.operations) {
+            if let Operation::Change(target, _) = operation {
+                positions.entry(target.clone()).or_default().push(index);
+            }
+        }
+        Self { transaction, positions }
+    }
+
+    /// The documents that it changes, each once.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.positions.keys()
+    }
+
+    /// The changes of one document, with their positions among all operations.
+    pub(crate) fn changes(&self, target: &Target) -> impl Iterator<Item = (u32, &Change)> {
+        let positions = self.positions.get(target).into_iter().flatten();
+        positions.filter_map(|index| match self.transaction.operations.get(*index as usize)? {
+            Operation::Change(_, change) => Some((*index, change)),
+            Operation::Unknown(_) => None,
+        })
+    }
+}
+
+impl Deref for ByTarget {
+    type Target = Transaction;
+
+    fn deref(&self) -> &Transaction {
+        &self.transaction
+    }
 }

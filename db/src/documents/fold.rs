@@ -6,14 +6,14 @@ use spool_store::view::{Batch, Reader, after_prefix};
 
 use super::{
     Touched,
-    events::{self, Events},
+    events::{ByTarget, Events},
     keys,
     stored::{self, Entry},
 };
 use crate::{
     Document, Stamp,
     document::{Encoded, Size},
-    operation::{Target, Transaction},
+    operation::Target,
     projector::Error,
     source::Source,
 };
@@ -42,7 +42,7 @@ pub(super) struct Folder<'a> {
 }
 
 /// The list of a document's events, as the batch leaves it.
-type History = BTreeMap<Stamp, Option<Arc<Transaction>>>;
+type History = BTreeMap<Stamp, Option<Arc<ByTarget>>>;
 
 impl<'a> Folder<'a> {
     pub(super) fn new(reader: &'a Reader<'a>, source: &'a dyn Source, keep_every: u16) -> Self {
@@ -94,7 +94,7 @@ impl<'a> Folder<'a> {
                 Some(transaction) => transaction,
                 None => self.events.get(&stamp)?,
             };
-            entry.document.apply(stamp, events::changes(&transaction, target), &mut size);
+            entry.document.apply(stamp, transaction.changes(target), &mut size);
             entry.since += 1;
             let mut kept = Vec::new();
             if entry.since >= self.keep_every {

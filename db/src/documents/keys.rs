@@ -5,7 +5,6 @@
 //! | 1 ‖ collection ‖ 0 ‖ id ‖ 0 | see [`super::stored`] |
 //! | 2 ‖ collection ‖ 0 ‖ id ‖ 0 ‖ stamp | nothing, or the document as this event left it |
 //! | 3 ‖ position | kind ‖ collection ‖ 0 ‖ id; the last change of that document |
-//! | 4 ‖ stamp | nothing; the event has parts that a newer program knows |
 //! | 5 | the last position of the feed |
 //! | 6 ‖ collection ‖ 0 ‖ length of the index's name (2 bytes) ‖ its name ‖ key ‖ id | length of the id (1 byte) |
 //! | 8 ‖ collection ‖ 0 ‖ path of an index | how far the index is |
@@ -93,8 +92,4 @@ pub(crate) fn stamp(key: &[u8]) -> Option<Stamp> {
 
 pub(crate) fn position(position: u64) -> Vec<u8> {
     [FEED, &position.to_be_bytes()].concat()
-}
-
-pub(crate) fn unknown(stamp: &Stamp) -> Vec<u8> {
-    [&[4][..], &stamp.to_bytes()].concat()
 }

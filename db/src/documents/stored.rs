@@ -58,7 +58,7 @@ pub(crate) fn parse(value: &[u8]) -> Result<Entry, Error> {
     Ok(Entry { document, bytes: state.len(), since: since as u16, position })
 }
 
-pub(super) fn read(reader: &Reader<'_>, target: &Target) -> Result<Option<Entry>, Error> {
+pub(crate) fn read(reader: &Reader<'_>, target: &Target) -> Result<Option<Entry>, Error> {
     reader.get(&keys::document(target))?.map(|value| parse(&value)).transpose()
 }
 

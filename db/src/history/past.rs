@@ -9,10 +9,7 @@ use super::VersionId;
 use crate::{
     Document, Stamp,
     document::Size,
-    documents::{
-        events::{self, Events},
-        keys, stored,
-    },
+    documents::{events::Events, keys, stored},
     limits::{READ_BYTES, SCANNED_DOCUMENTS},
     operation::Target,
     projector::Error,
@@ -148,7 +145,7 @@ impl<'a> Past<'a> {
         let Kept { mut document, mut size, .. } = kept;
         for stamp in stamps {
             let transaction = self.events.get(stamp)?;
-            document.apply(*stamp, events::changes(&transaction, target), &mut size);
+            document.apply(*stamp, transaction.changes(target), &mut size);
             if show(stamp, &document).is_break() {
                 break;
             }

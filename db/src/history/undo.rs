@@ -21,7 +21,7 @@ use spool_store::view::Reader;
 
 use super::{Scope, past::Past};
 use crate::{
-    documents::targets,
+    documents::events::ByTarget,
     limits::UNDO_RECORDS,
     operation::{self, Operation, Reverts, Target, Transaction},
     projector,
@@ -133,9 +133,8 @@ fn revert(
         return Err(Error::Newer);
     }
     let void = chains::void(own, event, marks)?;
-    let mut done = BTreeSet::new();
     let mut operations = Vec::new();
-    for target in targets(&event.transaction).filter(|target| done.insert(*target)) {
+    for target in event.transaction.targets() {
         let changes = take_back::changes(&mut past, target, event, &void)?;
         operations.extend(changes.into_iter().map(|change| Operation::Change(target.clone(), change)));
     }
@@ -153,7 +152,7 @@ impl Scope {
         }
     }
 
-    fn is_touched(&self, transaction: &Transaction) -> bool {
-        targets(transaction).any(|target| self.contains(target))
+    fn is_touched(&self, transaction: &ByTarget) -> bool {
+        transaction.targets().any(|target| self.contains(target))
     }
 }

@@ -16,11 +16,18 @@ pub struct VersionId([u8; 16]);
 #[error("{0:?} is no version: 32 hexadecimal digits")]
 pub struct Malformed(String);
 
+impl VersionId {
+    /// Of a document in its stored form.
+    pub(crate) fn of(state: &[u8]) -> Self {
+        let digest: [u8; 32] = Sha256::digest(state).into();
+        Self(*digest.first_chunk().expect("32 bytes are more than 16"))
+    }
+}
+
 impl Document {
     /// The name of this state.
     pub fn version(&self) -> VersionId {
-        let digest: [u8; 32] = Sha256::digest(self.to_bytes()).into();
-        VersionId(*digest.first_chunk().expect("32 bytes are more than 16"))
+        VersionId::of(&self.to_bytes())
     }
 }
 

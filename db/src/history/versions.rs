@@ -12,8 +12,8 @@ use super::{
 use crate::{
     Stamp,
     document::Existence,
-    documents::{events, keys},
-    operation::{Change, Operation, Target},
+    documents::keys,
+    operation::{Change, Target},
     projector::Error,
     source::Source,
 };
@@ -169,9 +169,9 @@ impl Listing<'_> {
     fn push(&mut self, target: &Target, left: Left) -> Result<(), Error> {
         let Left { stamp, id, existence } = left;
         let transaction = self.past.events.get(&stamp)?;
-        let own = |operation: &&Operation| matches!(operation, Operation::Change(changed, _) if changed == target);
-        self.bytes += transaction.operations.iter().filter(own).map(pack::bytes).sum::<usize>();
-        let changes = events::changes(&transaction, target).map(|(_, change)| change.clone()).collect();
+        let own = transaction.changes(target).filter_map(|(index, _)| transaction.operations.get(index as usize));
+        self.bytes += own.map(pack::bytes).sum::<usize>();
+        let changes = transaction.changes(target).map(|(_, change)| change.clone()).collect();
         let author = self.author(&stamp)?;
         self.found.push(Version { stamp, author, changes, id, existence });
         Ok(())

@@ -67,13 +67,14 @@ impl Cursor {
         self.counter < until && !self.buffer.is_empty()
     }
 
-    /// The time up to which the log is known, if there is more of it than is at hand.
+    /// The time up to which the log is known, if there is more of it than is at hand. The greatest, since whoever breaks the rule that times grow
+    /// must not hold up its log, and with it all others.
     pub(super) fn read_to(&self) -> Option<Time> {
         let time = |record: &Record| match record.event {
             Event::Open { time, .. } => Some(time),
             Event::Broken | Event::Sealed => None,
         };
-        if self.beyond { self.buffer.iter().rev().find_map(time) } else { None }
+        if self.beyond { self.buffer.iter().filter_map(time).max() } else { None }
     }
 
     /// The next record up to a time, with the greatest time before it in its log.

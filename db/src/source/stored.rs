@@ -10,7 +10,7 @@ use spool_proto::{
     event::{self, CitedHead, Content, Opened},
     keys::LogKeys,
     owner::Author,
-    record::{self, SealedRecord},
+    record::{self, SealedRecord, VerifiedRecord},
     sync::ThreadState,
 };
 use spool_store::{Store, store};
@@ -46,13 +46,24 @@ impl Stored {
         Some(derived)
     }
 
-    fn open(&self, log: &LogId, counter: u64, sealed: SealedRecord) -> Result<Record, Error> {
-        let cid = sealed.cid();
-        let Some(keys) = self.keys(&sealed.key_id, log) else {
-            return Ok(Record { counter, cid, event: Event::Sealed });
-        };
+    /// A record and the keys that open it; `None` if they are not here.
+    fn reopen(
+        &self,
+        log: &LogId,
+        counter: u64,
+        sealed: SealedRecord,
+    ) -> Result<Option<(VerifiedRecord, Arc<LogKeys>)>, Error> {
+        let Some(keys) = self.keys(&sealed.key_id, log) else { return Ok(None) };
         let damaged = |_| Error::Damaged { log: *log, counter };
         let record = record::reopen(&self.thread, log, &keys, sealed).map_err(damaged)?;
+        Ok(Some((record, keys)))
+    }
+
+    fn open(&self, log: &LogId, counter: u64, sealed: SealedRecord) -> Result<Record, Error> {
+        let cid = sealed.cid();
+        let Some((record, keys)) = self.reopen(log, counter, sealed)? else {
+            return Ok(Record { counter, cid, event: Event::Sealed });
+        };
         let event = match record.opened() {
             Opened::Sealed => Event::Sealed,
             Opened::Inert(_) => Event::Broken,
@@ -95,8 +106,17 @@ impl Source for Stored {
     fn records(&self, log: &LogId, after: u64, until: u64, page: Page) -> Result<Vec<Record>, Error> {
         let page = store::Page { count: page.count, bytes: page.bytes };
         let Some(run) = self.store.records(&self.thread, log, after, until, page)? else { return Ok(Vec::new()) };
-        let sealed = run.records.into_iter().map(|bytes| SealedRecord { key_id: run.key_id, bytes });
-        (run.first..).zip(sealed).map(|(counter, sealed)| self.open(log, counter, sealed)).collect()
+        let (mut records, mut bytes) = (Vec::with_capacity(run.records.len()), 0);
+        for (counter, sealed) in (run.first..).zip(run.records) {
+            // Bodies may be blocks beside the records, so a page is cut by what it has become.
+            if bytes > page.bytes {
+                break;
+            }
+            let record = self.open(log, counter, SealedRecord { key_id: run.key_id, bytes: sealed })?;
+            bytes += record.body_bytes();
+            records.push(record);
+        }
+        Ok(records)
     }
 
     fn time_of(&self, head: &CitedHead) -> Result<Option<Time>, Error> {
@@ -104,10 +124,8 @@ impl Source for Stored {
         if sealed.cid() != head.cid {
             return Ok(None);
         }
-        Ok(match self.open(&head.log, head.counter, sealed)?.event {
-            Event::Open { time, .. } => Some(time),
-            Event::Broken | Event::Sealed => None,
-        })
+        let record = self.reopen(&head.log, head.counter, sealed)?;
+        Ok(record.and_then(|(record, _)| record.opened().event().map(|event| event.time)))
     }
 
     fn author(&self, log: &LogId) -> Result<Option<Author>, Error> {

@@ -73,8 +73,8 @@ impl Purge {
         let mut staging = Staging::new(kv);
         let next = match self.phase {
             Phase::References => self.references(&mut staging, *thread)?,
-            Phase::Records => self.records(&mut staging, *thread, Space::Records, Phase::Inert)?,
-            Phase::Inert => self.records(&mut staging, *thread, Space::Inert, Phase::Views)?,
+            Phase::Records => self.keys(&mut staging, *thread, Space::Records, Phase::Inert)?,
+            Phase::Inert => self.keys(&mut staging, *thread, Space::Inert, Phase::Views)?,
             Phase::Views => self.keys(&mut staging, *thread, Space::Views, Phase::Logs)?,
             Phase::Logs => self.keys(&mut staging, *thread, Space::Logs, Phase::Mark)?,
             Phase::Mark => {
@@ -114,21 +114,8 @@ impl Purge {
         Ok(position(&page, Phase::Records))
     }
 
-    /// Keys that nothing else points at.
+    /// Deletes the next keys of a space; with records, what finds them by their digest.
     fn keys(
-        &self,
-        staging: &mut Staging<'_>,
-        thread: ThreadNumber,
-        space: Space,
-        next: Phase,
-    ) -> Result<Position, Error> {
-        let page = self.page(staging.kv(), space, &thread.bytes())?;
-        let next = position(&page, next);
-        page.into_iter().for_each(|(key, _)| staging.delete(space, key));
-        Ok(next)
-    }
-
-    fn records(
         &self,
         staging: &mut Staging<'_>,
         thread: ThreadNumber,
@@ -138,7 +125,9 @@ impl Purge {
         let page = self.page(staging.kv(), space, &thread.bytes())?;
         for (key, digest) in &page {
             staging.delete(space, key.clone());
-            staging.delete(Space::Index, keys::index::record(digest));
+            if has_records(space) {
+                staging.delete(Space::Index, keys::index::record(digest));
+            }
         }
         Ok(position(&page, next))
     }
@@ -146,12 +135,11 @@ impl Purge {
     /// The next keys of a phase. With records, the digest of each: their index entries are found by it.
     fn page(&self, kv: &dyn Kv, space: Space, prefix: &[u8]) -> Result<Vec<(Vec<u8>, keys::Digest)>, Error> {
         let from = self.after.as_deref().map_or(prefix.to_vec(), keys::after);
-        let has_records = matches!(space, Space::Records | Space::Inert);
         let mut page = Vec::new();
         let mut bytes = 0;
         kv.scan(space, &from, &keys::after_prefix(prefix), &mut |key, value| {
             let digest = match value.get(KEY_ID_BYTES..) {
-                Some(sealed) if has_records => Sha256::digest(sealed).into(),
+                Some(sealed) if has_records(space) => Sha256::digest(sealed).into(),
                 Some(_) | None => keys::Digest::default(),
             };
             page.push((key.to_vec(), digest));
@@ -163,6 +151,10 @@ impl Purge {
         })?;
         Ok(page)
     }
+}
+
+fn has_records(space: Space) -> bool {
+    matches!(space, Space::Records | Space::Inert)
 }
 
 fn position(page: &[(Vec<u8>, keys::Digest)], next: Phase) -> Position {

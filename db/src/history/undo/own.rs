@@ -6,7 +6,7 @@ use spool_store::view::Reader;
 use super::{Error, Scope};
 use crate::{
     Stamp,
-    documents::{keys, targets},
+    documents::{events::ByTarget, keys},
     limits::{READ_BYTES, UNDO_READ_RECORDS, UNDO_RECORDS},
     operation::{Decoded, Reverts, Transaction},
     source::{Body, Event, Page, Record, Source},
@@ -15,7 +15,7 @@ use crate::{
 /// A transaction of the own log.
 pub(super) struct Own {
     pub(super) stamp: Stamp,
-    pub(super) transaction: Transaction,
+    pub(super) transaction: ByTarget,
 }
 
 pub(super) struct OwnLog<'a> {
@@ -91,7 +91,7 @@ impl<'a> OwnLog<'a> {
             return Ok(None);
         };
         match Transaction::decode(body) {
-            Ok(Decoded::Transaction(transaction)) => Ok(Some(Own { stamp, transaction })),
+            Ok(Decoded::Transaction(transaction)) => Ok(Some(Own { stamp, transaction: ByTarget::new(transaction) })),
             Ok(Decoded::Newer(_)) => Err(Error::Newer),
             Ok(Decoded::Other) | Err(_) => Ok(None),
         }
@@ -100,7 +100,7 @@ impl<'a> OwnLog<'a> {
     /// An event that the view has not folded in has changed nothing that could be taken back.
     fn open(&self, record: &Record) -> Result<Option<Own>, Error> {
         let Some(own) = self.decode(record)? else { return Ok(None) };
-        let folded = match targets(&own.transaction).next() {
+        let folded = match own.transaction.targets().next() {
             Some(target) => {
                 let key = keys::event(target, &own.stamp);
                 self.reader.get(&key).map_err(crate::projector::Error::from)?.is_some()

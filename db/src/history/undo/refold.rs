@@ -9,7 +9,7 @@ use super::{chains::Void, own::Own, writes::Writes};
 use crate::{
     Document, Path, Stamp,
     document::Existence,
-    documents::{events, keys},
+    documents::keys,
     history::past::Past,
     operation::{Change, Target},
     projector::Error,
@@ -63,12 +63,13 @@ pub(super) fn refold(past: &mut Past<'_>, target: &Target, event: &Own, void: &V
             if (without.existence, existence) == (Existence::Unborn, Existence::Deleted) {
                 without.existence = existence;
             }
-            let changes: Vec<_> = events::changes(&transaction, target)
+            let changes: Vec<_> = transaction
+                .changes(target)
                 .map(|(index, change)| (index, named(change, &additions, &undone, &without)))
                 .collect();
             without.apply(stamp, changes.iter().map(|(index, change)| (*index, change.as_ref())), &mut size);
         }
-        for (index, change) in events::changes(&transaction, target) {
+        for (index, change) in transaction.changes(target) {
             if void.chain.contains(&stamp) {
                 // What others have not overwritten of the transaction, its undo may have left as it was.
                 own.note(change, &mut existence.clone());

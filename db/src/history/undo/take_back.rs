@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Document, Path, Stamp,
     document::Size,
-    documents::{self, events},
+    documents,
     history::{difference::compare, past::Past},
     limits::MAX_DIFFERENCES,
     operation::{Change, Observed, Target},
@@ -32,7 +32,7 @@ struct Case<'a> {
 pub(super) fn changes(past: &mut Past<'_>, target: &Target, event: &Own, void: &Void) -> Result<Vec<Change>, Error> {
     let folded = refold(past, target, event, void)?;
     let present = documents::document(past.reader, target)?.unwrap_or_default();
-    let changes = events::changes(&event.transaction, target).map(|(_, change)| change).collect();
+    let changes = event.transaction.changes(target).map(|(_, change)| change).collect();
     Ok(Case { stamp: event.stamp, changes, present, folded }.take_back())
 }
 
