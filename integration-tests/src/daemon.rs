@@ -5,6 +5,7 @@
 
 mod client;
 mod command;
+pub mod documents;
 mod process;
 
 pub use client::{Api, Appended, Verified};

@@ -5,5 +5,6 @@
 mod crash {
     mod follower;
     mod moments;
+    mod transactions;
     mod writer;
 }

@@ -188,3 +188,36 @@ async fn a_fork_takes_back_what_both_copies_wrote() {
     tokio::time::timeout(Duration::from_secs(5), copy.stop()).await.expect("it ends");
     reader.stop().await;
 }
+
+/// The tasks of a database held the node, and the node the database: whoever stopped a node and started it again in the same process found the store locked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_node_lets_go_of_the_stores_of_its_databases() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let node = Setup::new(31).in_directory(directory.path()).start().await;
+    let thread = node.thread_with_name("again").await;
+    let database = node.database(&thread).await.expect("the thread is here");
+    define_films(&database).await;
+    commit(&database, |write| write.create(&film(1), Map::new())).await;
+    let expected = database.hash().expect("the view can be read");
+    let store = std::sync::Arc::downgrade(&node.setup.kv);
+    node.stop().await;
+
+    // Nobody folds any more, so nobody may wait for that.
+    let (told, outcome) = std::sync::mpsc::channel();
+    let late = database.clone();
+    let written = tokio::task::spawn_blocking(move || {
+        let done = move |result| told.send(result).expect("it is waited for");
+        late.write(None, |write| write.create(&film(2), Map::new()), Box::new(done))
+    });
+    let written = written.await.expect("no panic");
+    if written.is_ok() {
+        let outcome = tokio::task::spawn_blocking(move || outcome.recv_timeout(Duration::from_secs(10)));
+        let outcome = outcome.await.expect("no panic").expect("it is told in time");
+        assert!(matches!(outcome, Err(Error::Append(_))), "{outcome:?}");
+    }
+    drop((database, node));
+    eventually("the store is closed", || async { store.upgrade().is_none().then_some(()) }).await;
+    let node = Setup::new(31).in_directory(directory.path()).start().await;
+    eventually("the database is as it was", || async { (hash(&node, &thread).await == expected).then_some(()) }).await;
+    node.stop().await;
+}

@@ -1,9 +1,10 @@
 //! The local gRPC interface `spool.v1`: [`Node`](crate::node::Node) on a socket.
 //!
-//! `proto/spool/v1/spool.proto` documents every call. The modules here translate and nothing else: what a request means is decided
+//! `proto/spool/v1/{spool,database}.proto` document every call. The modules here translate and nothing else: what a request means is decided
 //! in the node, so that every interface to it means the same.
 
 mod append;
+mod database;
 mod entry;
 mod error;
 mod file;
@@ -17,5 +18,5 @@ mod steps;
 mod thread;
 
 pub use error::REASON;
-pub use limits::{MAX_BODY_BYTES, MAX_MESSAGE_BYTES, PIECE_BYTES};
+pub use limits::{MAX_BODY_BYTES, MAX_DOCUMENTS_BYTES, MAX_MESSAGE_BYTES, PIECE_BYTES};
 pub use server::{Error, Server};

@@ -4,6 +4,7 @@
 //! embed a node. Nothing in here knows about a transport, and nothing in here holds a key or prints a body in `Debug`.
 
 mod append;
+mod database;
 mod error;
 mod log;
 mod object;
@@ -14,6 +15,10 @@ mod thread;
 mod verify;
 
 pub use append::{AppendOptions, Audience, Durability, Receipt};
+pub use database::{
+    CollectionInfo, Committed, Cursor, DatabaseState, DefinitionChange, DocumentChange, DocumentInfo, DocumentWrite, Folded, NoCursor,
+    Point, Restored, Reverted, WatchItem, WatchQuery, WatchStep,
+};
 pub use error::{BoxError, Error, ErrorKind};
 pub use log::{Author, Body, Control, Entry, Event, EventKind, LogItem, LogQuery, Time};
 pub use object::{Content, Object};

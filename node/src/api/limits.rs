@@ -32,3 +32,24 @@ pub(super) const DRAIN: Duration = Duration::from_secs(5);
 pub(super) const SYNC_TIMEOUT: Duration = Duration::from_secs(15);
 /// The longest that a caller may say.
 pub(super) const MAX_SYNC_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Writes of one transaction: each is at least one operation.
+pub(super) const MAX_WRITES: usize = spool_db::limits::MAX_OPERATIONS;
+
+/// Transactions of one stream that were read and are not begun.
+pub(super) const TRANSACTIONS_WAITING: usize = 16;
+
+/// Transactions of one stream that wait for their events: enough to fill group commits.
+pub(super) const TRANSACTIONS_IN_FLIGHT: usize = 256;
+
+/// Bytes of documents that are found within a transaction, where there are no pages.
+pub(super) const MAX_FOUND_BYTES: usize = MAX_MESSAGE_BYTES / 2;
+
+/// Versions on one page.
+pub(super) const VERSIONS_PER_PAGE: usize = 1_000;
+
+/// Bytes of changes on one page of versions, about.
+pub(super) const VERSIONS_BYTES: usize = 384 * 1024;
+
+/// Bytes of one answer with documents: one of a mebibyte may be six times as large as JSON, if it is made of control characters.
+pub const MAX_DOCUMENTS_BYTES: usize = 16 * 1024 * 1024;

@@ -6,8 +6,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 
-use super::limits::{CONNECTION_WINDOW_BYTES, DRAIN, MAX_MESSAGE_BYTES, STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION};
-use super::pb::spool_server::SpoolServer;
+use super::limits::{CONNECTION_WINDOW_BYTES, DRAIN, MAX_DOCUMENTS_BYTES, MAX_MESSAGE_BYTES, STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION};
+use super::pb::{database_server::DatabaseServer, spool_server::SpoolServer};
 use super::service::Service;
 use crate::node::Node;
 
@@ -58,7 +58,11 @@ impl Server {
     /// # Errors
     /// [`Error::Serve`] if the server ends by itself.
     pub async fn serve(self, node: Node, name: Option<String>, stopping: CancellationToken) -> Result<(), Error> {
-        let service = SpoolServer::new(Service { node, name, stopping: stopping.clone() })
+        let service = Service { node, name, stopping: stopping.clone() };
+        let database = DatabaseServer::new(service.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_DOCUMENTS_BYTES);
+        let service = SpoolServer::new(service)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let server = tonic::transport::Server::builder()
@@ -66,6 +70,7 @@ impl Server {
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .add_service(service)
+            .add_service(database)
             .serve_with_incoming_shutdown(
                 TcpIncoming::from(self.listener).with_nodelay(Some(true)),
                 stopping.clone().cancelled_owned(),

@@ -11,9 +11,10 @@ use super::{append, file, peer};
 use crate::model::Error;
 use crate::node::Node;
 
-type Answer<T> = Result<Response<T>, Status>;
-type Stream<T> = BoxStream<'static, Result<T, Status>>;
+pub(super) type Answer<T> = Result<Response<T>, Status>;
+pub(super) type Stream<T> = BoxStream<'static, Result<T, Status>>;
 
+#[derive(Clone)]
 pub(super) struct Service {
     pub(super) node: Node,
     /// What the installation is called in the configuration.
@@ -24,7 +25,7 @@ pub(super) struct Service {
 
 impl Service {
     /// Steps of the node as messages, ended with a status once the node stops.
-    fn steps<T, M>(&self, steps: BoxStream<'static, Result<T, Error>>) -> Response<Stream<M>>
+    pub(super) fn steps<T, M>(&self, steps: BoxStream<'static, Result<T, Error>>) -> Response<Stream<M>>
     where
         T: Send + 'static,
         M: From<T> + Send + 'static,

@@ -20,13 +20,19 @@ pub enum Key {
     ApiAllowRemote,
     Durability,
     CacheMib,
+    MaxDocumentKib,
+    MaxTransactionKib,
+    MaxOperations,
+    MaxDepth,
+    MaxIndexes,
+    QueryMemoryMib,
     Log,
     LogFormat,
 }
 
 impl Key {
     /// All settings, in the order in which they are shown.
-    pub const ALL: [Key; 15] = [
+    pub const ALL: [Key; 21] = [
         Self::Name,
         Self::Listen,
         Self::Announce,
@@ -40,6 +46,12 @@ impl Key {
         Self::ApiAllowRemote,
         Self::Durability,
         Self::CacheMib,
+        Self::MaxDocumentKib,
+        Self::MaxTransactionKib,
+        Self::MaxOperations,
+        Self::MaxDepth,
+        Self::MaxIndexes,
+        Self::QueryMemoryMib,
         Self::Log,
         Self::LogFormat,
     ];
@@ -60,6 +72,12 @@ impl Key {
             Self::ApiAllowRemote => "api-allow-remote",
             Self::Durability => "durability",
             Self::CacheMib => "cache-mib",
+            Self::MaxDocumentKib => "max-document-kib",
+            Self::MaxTransactionKib => "max-transaction-kib",
+            Self::MaxOperations => "max-operations",
+            Self::MaxDepth => "max-depth",
+            Self::MaxIndexes => "max-indexes",
+            Self::QueryMemoryMib => "query-memory-mib",
             Self::Log => "log",
             Self::LogFormat => "log-format",
         }
@@ -97,7 +115,13 @@ impl Key {
             Self::Durability => {
                 "\"sync\": an append is answered after fsync. \"relaxed\": before; a power cut can take the last events."
             }
-            Self::CacheMib => "Cache of the database in MiB, 8 to 65536.",
+            Self::CacheMib => "Cache of the store in MiB, 8 to 65536.",
+            Self::MaxDocumentKib => "KiB of one document as it is written here, 1 to 1024.",
+            Self::MaxTransactionKib => "KiB of one transaction as it is written here, 1 to 256.",
+            Self::MaxOperations => "Operations of one transaction as it is written here, 1 to 10000.",
+            Self::MaxDepth => "Maps and lists within one another in a document as it is written here, 1 to 64.",
+            Self::MaxIndexes => "Indexes of one collection as it is defined here, 0 to 32.",
+            Self::QueryMemoryMib => "MiB that one query may hold in memory to sort, 1 to 65536.",
             Self::Log => {
                 "What is logged: error, warn, info, debug, trace, or per module as in \"info,spool_net=debug\"."
             }

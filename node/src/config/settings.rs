@@ -39,8 +39,20 @@ pub struct Config {
     pub api_allow_remote: bool,
     /// When an append is answered, unless its caller says.
     pub durability: Durability,
-    /// Cache of the database in MiB.
+    /// Cache of the store in MiB.
     pub cache_mib: u32,
+    /// KiB of one document as it is written here.
+    pub max_document_kib: u32,
+    /// KiB of one transaction as it is written here.
+    pub max_transaction_kib: u32,
+    /// Operations of one.
+    pub max_operations: u32,
+    /// Nesting of one document.
+    pub max_depth: u32,
+    /// Indexes of one collection.
+    pub max_indexes: u32,
+    /// MiB that one query may hold.
+    pub query_memory_mib: u32,
     /// Log filter.
     pub log: String,
     /// Log format.
@@ -103,6 +115,12 @@ impl Default for Config {
             api_allow_remote: false,
             durability: Durability::Sync,
             cache_mib: 64,
+            max_document_kib: 1_024,
+            max_transaction_kib: 256,
+            max_operations: 10_000,
+            max_depth: 64,
+            max_indexes: 32,
+            query_memory_mib: 64,
             log: "info".into(),
             log_format: LogFormat::Text,
         }
@@ -126,10 +144,29 @@ impl Config {
             Key::ApiAllowRemote => self.api_allow_remote = raw.boolean()?,
             Key::Durability => self.durability = raw.choice(&DURABILITY)?,
             Key::CacheMib => self.cache_mib = raw.integer(8, 65_536)?,
+            Key::MaxDocumentKib => self.max_document_kib = raw.integer(1, 1_024)?,
+            Key::MaxTransactionKib => self.max_transaction_kib = raw.integer(1, 256)?,
+            Key::MaxOperations => self.max_operations = raw.integer(1, 10_000)?,
+            Key::MaxDepth => self.max_depth = raw.integer(1, 64)?,
+            Key::MaxIndexes => self.max_indexes = raw.integer(0, 32)?,
+            Key::QueryMemoryMib => self.query_memory_mib = raw.integer(1, 65_536)?,
             Key::Log => self.log = filter(raw.text()?)?,
             Key::LogFormat => self.log_format = raw.choice(&LOG_FORMAT)?,
         }
         Ok(())
+    }
+
+    /// What local writes and queries may use.
+    pub fn database_limits(&self) -> spool_db::Limits {
+        const KIB: usize = 1024;
+        spool_db::Limits {
+            document_bytes: self.max_document_kib as usize * KIB,
+            transaction_bytes: self.max_transaction_kib as usize * KIB,
+            transaction_operations: self.max_operations as usize,
+            depth: self.max_depth as usize,
+            indexes: self.max_indexes as usize,
+            query_memory: self.query_memory_mib as usize * KIB * KIB,
+        }
     }
 
     /// The value of one setting as it would be written.
@@ -148,6 +185,12 @@ impl Config {
             Key::ApiAllowRemote => Raw::Boolean(self.api_allow_remote),
             Key::Durability => word(&DURABILITY, self.durability),
             Key::CacheMib => Raw::Integer(self.cache_mib.into()),
+            Key::MaxDocumentKib => Raw::Integer(self.max_document_kib.into()),
+            Key::MaxTransactionKib => Raw::Integer(self.max_transaction_kib.into()),
+            Key::MaxOperations => Raw::Integer(self.max_operations.into()),
+            Key::MaxDepth => Raw::Integer(self.max_depth.into()),
+            Key::MaxIndexes => Raw::Integer(self.max_indexes.into()),
+            Key::QueryMemoryMib => Raw::Integer(self.query_memory_mib.into()),
             Key::Log => Raw::Text(self.log.clone()),
             Key::LogFormat => word(&LOG_FORMAT, self.log_format),
         }

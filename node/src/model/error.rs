@@ -82,6 +82,12 @@ pub enum Error {
         "the disk refused a write, nothing more is written until it works again; free space or check the disk, reading goes on"
     )]
     Storage(#[source] BoxError),
+    /// The database refused it, or could not be read.
+    #[error(transparent)]
+    Database(#[from] spool_db::transaction::Error),
+    /// A transaction that was open step by step is not any more.
+    #[error("the transaction was open for too long and is discarded: begin it again")]
+    TransactionEnded,
     /// The node is shutting down.
     #[error("the node is stopping")]
     Stopping,

@@ -40,3 +40,21 @@ pub(super) const THREADS: usize = 65_536;
 pub(super) const DATABASE_APPENDS: usize = 256;
 /// When to fold again after the store could not be read or written.
 pub(super) const DATABASE_RETRY: Duration = Duration::from_secs(10);
+/// Transactions that are open step by step. Each holds a thread and a snapshot of the store.
+pub(super) const OPEN_TRANSACTIONS: usize = 64;
+/// A transaction that is given no step for so long is discarded: its snapshot keeps the store from tidying up.
+pub(super) const TRANSACTION_IDLE: Duration = Duration::from_secs(60);
+/// And one that is open for so long, whatever it is given.
+pub(super) const TRANSACTION_LENGTH: Duration = Duration::from_secs(600);
+/// Changes that are read at once for one watcher.
+pub(super) const WATCHED_CHANGES: usize = 64;
+/// Items that wait for a watcher. Beyond, it is read for no further, and slows nobody.
+pub(super) const WATCHED_ITEMS: usize = 64;
+/// Answers to a query that wait for whoever asked; each holds about [`FOUND_BYTES`].
+pub(super) const FOUND_PAGES: usize = 2;
+/// Bytes of the documents in one page of answers.
+pub(super) const FOUND_BYTES: usize = 512 * 1024;
+/// Whoever reads no answers for so long gets no more: a query holds a thread and a snapshot of the store.
+pub(super) const FOUND_PATIENCE: Duration = Duration::from_secs(60);
+/// How often a watcher of all threads looks for new ones.
+pub(super) const WATCH_THREADS: Duration = Duration::from_secs(1);
