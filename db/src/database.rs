@@ -184,6 +184,9 @@ impl Database {
             (source, Some(target)) => Error::Operation { target: target.clone(), source },
         })?;
         let mut commits = lock(&self.0.commits);
+        if commits.is_stopped() {
+            return Err(Error::Append("the node has ended".into()));
+        }
         let reader = self.0.view.reader();
         for (target, seen) in &seen {
             let hidden = commits.is_in_flight(target) && *seen != Seen::Existence(true);
@@ -245,6 +248,22 @@ impl Database {
     /// [`projector::Error`].
     pub fn hash(&self) -> Result<[u8; 32], projector::Error> {
         self.0.view.snapshot(documents::hash)
+    }
+
+    /// The hash, and how many documents exist, of one state.
+    ///
+    /// # Errors
+    ///
+    /// [`projector::Error`].
+    pub fn hash_and_count(&self) -> Result<([u8; 32], u64), projector::Error> {
+        self.0.view.snapshot(|reader| Ok((documents::hash(reader)?, documents::count(reader)?)))
+    }
+
+    /// Nothing will be folded any more: whoever waits for the effect of a transaction is told that it is not known.
+    pub fn stop(&self) {
+        let waiting = lock(&self.0.commits).stop();
+        // Not under a lock: whoever is told may come back at once.
+        waiting.into_iter().for_each(|done| done(Err(Error::Append("the node has ended".into()))));
     }
 
     /// Drops the view and folds it anew. Readers see it grow, and whoever reads changes is given all documents once more.

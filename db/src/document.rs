@@ -62,6 +62,13 @@ pub struct Damaged;
 #[derive(Serialize, Deserialize)]
 struct Stored(u64, Option<(u64, serde_bytes::ByteArray<32>, u64)>, Map<String, Value>, Vec<(Path, Mark)>);
 
+/// The fields of a document as people see them.
+pub(crate) fn with_own_fields(mut fields: Map<String, Value>, id: &str, last: Option<Stamp>) -> Map<String, Value> {
+    fields.insert("_id".to_owned(), id.into());
+    fields.insert("_mod".to_owned(), last.map_or(0, |last| last.modified()).into());
+    fields
+}
+
 impl Document {
     /// Applies the changes that one event makes to this document, with their positions in the event.
     ///
@@ -241,10 +248,7 @@ impl Document {
 
     /// The fields as people see them, with `_id` and `_mod`; none if it does not exist.
     pub fn shown(&self, id: &str) -> Option<Map<String, Value>> {
-        let mut fields = self.is_alive().then(|| self.fields.clone())?;
-        fields.insert("_id".to_owned(), id.into());
-        fields.insert("_mod".to_owned(), self.last.map_or(0, |last| last.modified()).into());
-        Some(fields)
+        self.is_alive().then(|| with_own_fields(self.fields.clone(), id, self.last))
     }
 
     /// The stored form: canonical, and the same on every peer.

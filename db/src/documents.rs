@@ -167,6 +167,20 @@ pub(crate) fn version(reader: &Reader<'_>, target: &Target) -> Result<VersionId,
     stored::state(&value).map(VersionId::of).ok_or(Error::Damaged("a document"))
 }
 
+/// How many documents exist, in all collections but Spool's own.
+pub(crate) fn count(reader: &Reader<'_>) -> Result<u64, Error> {
+    let (mut total, mut damaged) = (0u64, false);
+    reader.scan_prefix(&keys::count(""), &mut |key, value| {
+        match <[u8; 8]>::try_from(value) {
+            Ok(_) if key.get(1) == Some(&b'_') => {}
+            Ok(count) => total = total.saturating_add(u64::from_be_bytes(count)),
+            Err(_) => damaged = true,
+        }
+        ControlFlow::Continue(())
+    })?;
+    if damaged { Err(Error::Damaged("the count of a collection")) } else { Ok(total) }
+}
+
 /// A hash over all documents, existing or not, and their whole state. Equal on all peers that have folded the same events.
 ///
 /// # Errors

@@ -215,11 +215,26 @@ pub(crate) fn check_collection(name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-pub(crate) fn check_id(id: &str) -> Result<(), Error> {
+/// Whether a document can have this id.
+///
+/// # Errors
+///
+/// [`Error::Id`].
+pub fn check_id(id: &str) -> Result<(), Error> {
     if id.is_empty() || id.len() > MAX_ID_BYTES || id.chars().any(char::is_control) {
         return Err(Error::Id(id.to_owned()));
     }
     Ok(())
+}
+
+/// Whether a document can be where this is.
+///
+/// # Errors
+///
+/// [`Error::Collection`], [`Error::Id`].
+pub fn check_target(target: &Target) -> Result<(), Error> {
+    check_collection(&target.collection)?;
+    check_id(&target.id)
 }
 
 impl Change {

@@ -81,6 +81,9 @@ pub enum Error {
     /// The query cannot be answered.
     #[error(transparent)]
     Query(#[from] query::Error<projector::Error>),
+    /// It was given up before it was whole.
+    #[error("the transaction was discarded")]
+    Discarded,
     /// The event was not appended.
     #[error("append the event")]
     Append(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -1,12 +1,14 @@
 //! Reads of one state.
 
+use std::ops::ControlFlow;
+
 use serde_json::{Map, Value};
 use spool_store::view::Reader;
 
 use super::Error;
 use crate::{
-    Document, Target,
-    collection::Definition,
+    Document, Path, Target,
+    collection::{COLLECTIONS, Definition},
     documents::{self, Collection},
     query::{self, Options, Plan, Query},
 };
@@ -38,6 +40,39 @@ impl<'a> Read<'a> {
     pub fn find(&self, collection: &str, query: Query, options: Options) -> Result<Vec<query::Document>, Error> {
         let indexes = documents::indexes::list(self.reader, collection)?;
         Ok(query::find(query, &indexes, &Collection::new(self.reader, collection), options)?)
+    }
+
+    /// The same, handed over one by one until told to stop, so that they need no memory together.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Query`]; documents may have been handed over before.
+    pub fn find_each(
+        &self,
+        collection: &str,
+        query: Query,
+        options: Options,
+        visit: impl FnMut(query::Document) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let indexes = documents::indexes::list(self.reader, collection)?;
+        let documents = Collection::new(self.reader, collection);
+        Plan::new(query, &indexes, &documents)?.run(&documents, options, visit)?;
+        Ok(())
+    }
+
+    /// The names of all collections that are defined, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Query`].
+    pub fn collections(&self) -> Result<Vec<String>, Error> {
+        let mut names = Vec::new();
+        let query = Query { fields: vec![Path::new([query::ID])], ..Query::default() };
+        self.find_each(COLLECTIONS, query, Options::default(), |definition| {
+            names.push(definition.id);
+            ControlFlow::Continue(())
+        })?;
+        Ok(names)
     }
 
     /// A collection, for reading as queries do.
