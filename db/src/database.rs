@@ -1,6 +1,9 @@
 //! One thread's database: the view of its documents, kept up to date, and the way in for new transactions.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+};
 
 use spool_proto::{LogId, clock::Time};
 use spool_store::View;
@@ -18,14 +21,18 @@ use crate::{
 };
 
 mod commits;
+mod limits;
 mod recent;
 mod schemas;
+mod standing;
 mod unique;
 
 use commits::Commits;
+pub use limits::{Limit, Limits};
 pub use recent::Changes;
 use recent::Recent;
 use schemas::Schemas;
+use standing::Standing;
 
 /// What a database needs of the node that it is on.
 pub trait Appender: Send + Sync {
@@ -34,6 +41,9 @@ pub trait Appender: Send + Sync {
 
     /// Random bytes, for ids.
     fn random(&self) -> [u8; 10];
+
+    /// The log that events go to; `None` as long as there is none, because nothing was written yet.
+    fn own_log(&self) -> Option<LogId>;
 
     /// Puts an event at the end of the log; those that are given one after another get their places in that order. Calls `done` once it is there, or is not
     /// going to be; never before this has returned.
@@ -64,6 +74,10 @@ pub struct Database(Arc<Shared>);
 struct Shared {
     view: View,
     appender: Box<dyn Appender>,
+    limits: Limits,
+    /// The same as the projector's, for those who only read.
+    source: Mutex<Arc<dyn Source>>,
+    standing: Mutex<Standing>,
     projector: Mutex<Projector<Documents>>,
     /// Locked after the projector, never before it.
     commits: Mutex<Commits>,
@@ -77,17 +91,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Database {
-    /// Takes a thread's database up where it was left.
+    /// Takes a thread's database up where it was left. Local writes and queries keep to these limits, as far as they are not beyond what every peer keeps to.
     ///
     /// # Errors
     ///
     /// [`projector::Error`].
-    pub fn open(view: View, source: Arc<dyn Source>, appender: Box<dyn Appender>) -> Result<Self, projector::Error> {
-        let projector = Projector::open(view.clone(), source, Documents::default())?;
+    pub fn open(
+        view: View,
+        source: Arc<dyn Source>,
+        appender: Box<dyn Appender>,
+        limits: Limits,
+    ) -> Result<Self, projector::Error> {
+        let projector = Projector::open(view.clone(), source.clone(), Documents::default())?;
+        let standing = Standing::at_rest(&projector)?;
         let position = documents::changes::last(&view.reader())?;
         Ok(Self(Arc::new(Shared {
             view,
             appender,
+            limits: limits.clamped(),
+            source: Mutex::new(source),
+            standing: Mutex::new(standing),
             projector: Mutex::new(projector),
             commits: Mutex::default(),
             schemas: Mutex::default(),
@@ -105,6 +128,7 @@ impl Database {
     pub fn step(&self, now_millis: u64, blocks_arrived: bool) -> Result<Progress, projector::Error> {
         let mut projector = lock(&self.0.projector);
         let progress = projector.step(now_millis, blocks_arrived)?;
+        lock(&self.0.standing).moved(&projector, &progress);
         lock(&self.0.recent).extend(projector.reducer_mut().take_changes());
         let mut commits = lock(&self.0.commits);
         let done = commits.folded(projector.positions());
@@ -116,7 +140,7 @@ impl Database {
 
     /// Reads one state as often as it takes.
     pub fn read<T>(&self, read: impl FnOnce(&Read<'_>) -> T) -> T {
-        self.0.view.snapshot(|reader| read(&Read::new(reader)))
+        self.0.view.snapshot(|reader| read(&Read::new(reader, self.0.limits)))
     }
 
     /// Runs a transaction and queues its event; `done` is told when its effect can be read. What is returned is what `write` returned.
@@ -134,9 +158,9 @@ impl Database {
         done: Committed,
     ) -> Result<T, Error> {
         let (result, draft) = self.0.view.snapshot(|reader| {
-            let mut transaction = Write::new(reader);
+            let mut transaction = Write::new(reader, self.0.limits);
             let result = write(&mut transaction)?;
-            Ok::<_, Error>((result, transaction.into_draft(reverts)))
+            Ok::<_, Error>((result, transaction.into_draft(reverts)?))
         })?;
         self.queue(draft, done)?;
         Ok(result)
@@ -167,21 +191,28 @@ impl Database {
         }
     }
 
+    /// What local writes and queries may use.
+    pub fn limits(&self) -> Limits {
+        self.0.limits
+    }
+
     /// An id for a new document: a lower-case ULID, above all that were given out before.
     pub fn new_id(&self) -> String {
         lock(&self.0.ids).next(self.0.appender.now_millis(), self.0.appender.random())
     }
 
     fn queue(&self, draft: Draft, done: Committed) -> Result<(), Error> {
-        if draft.transaction.operations.is_empty() {
+        // What reverts a transaction of which nothing is left has no operations, but is remembered.
+        if draft.transaction.operations.is_empty() && draft.transaction.reverts.is_none() {
             done(Ok(None));
             return Ok(());
         }
-        let Draft { transaction, seen, written, definitions } = draft;
+        let Draft { transaction, seen, written, touched, definitions } = draft;
         lock(&self.0.schemas).check(&written, &definitions)?;
-        let body = transaction.encode().map_err(|error| match (error, written.keys().next()) {
-            (crate::operation::Error::TooLarge(_), _) | (_, None) => Error::TooLarge,
-            (source, Some(target)) => Error::Operation { target: target.clone(), source },
+        // All operations were found to be good, one by one; and so that they fit together.
+        let body = transaction.encode().map_err(|source| {
+            let target = written.keys().next().cloned().unwrap_or_else(|| Target::new("", ""));
+            Error::Operation { target, source }
         })?;
         let mut commits = lock(&self.0.commits);
         if commits.is_stopped() {
@@ -198,7 +229,8 @@ impl Database {
         if let Some(target) = commits.claimed(&claims) {
             return Err(Error::Conflict(target));
         }
-        let number = commits.begin(written.into_keys().collect(), claims, done);
+        let touched: BTreeSet<Target> = written.into_keys().chain(touched).collect();
+        let number = commits.begin(touched.into_iter().collect(), claims, done);
         let shared = Arc::downgrade(&self.0);
         // Under the lock, so that events are queued in the order in which their transactions were found to be free of conflict.
         self.0.appender.append(
@@ -274,6 +306,7 @@ impl Database {
     pub fn rebuild(&self) -> Result<(), projector::Error> {
         let mut projector = lock(&self.0.projector);
         projector.rebuild()?;
+        *lock(&self.0.standing) = Standing::at_rest(&projector)?;
         let position = documents::changes::last(&self.0.view.reader())?;
         lock(&self.0.recent).clear(position);
         Ok(())
@@ -281,6 +314,7 @@ impl Database {
 
     /// Reads events with other keys from now on.
     pub fn set_source(&self, source: Arc<dyn Source>) {
+        *lock(&self.0.source) = source.clone();
         lock(&self.0.projector).set_source(source);
     }
 }

@@ -79,9 +79,20 @@ impl Document {
         changes: impl IntoIterator<Item = (u32, &'a Change)>,
         size: &mut Size,
     ) -> bool {
+        self.apply_within(stamp, changes, size, MAX_DOCUMENT_BYTES)
+    }
+
+    /// As [`apply`](Self::apply), with another bound.
+    pub(crate) fn apply_within<'a>(
+        &mut self,
+        stamp: Stamp,
+        changes: impl IntoIterator<Item = (u32, &'a Change)>,
+        size: &mut Size,
+        most: usize,
+    ) -> bool {
         let changes: Vec<_> = changes.into_iter().collect();
         let grows: usize = changes.iter().map(|(_, change)| bound(change)).sum();
-        let before = (size.0.saturating_add(grows) > MAX_DOCUMENT_BYTES).then(|| self.clone());
+        let before = (size.0.saturating_add(grows) > most).then(|| self.clone());
         for (index, change) in &changes {
             self.change(&stamp, *index, change);
         }
@@ -89,13 +100,18 @@ impl Document {
         size.0 = size.0.saturating_add(grows);
         if let Some(before) = before {
             let exact = self.to_bytes().len();
-            if exact > MAX_DOCUMENT_BYTES {
+            if exact > most {
                 *self = Self { last: self.last, ..before };
                 return false;
             }
             size.0 = exact;
         }
         true
+    }
+
+    /// Applies one change, however large the document becomes. For looking at what it comes to.
+    pub(crate) fn apply_unbounded(&mut self, stamp: Stamp, change: &Change) {
+        self.change(&stamp, 0, change);
     }
 
     fn change(&mut self, stamp: &Stamp, index: u32, change: &Change) {

@@ -18,7 +18,7 @@ pub mod stores;
 pub mod testing;
 pub mod transaction;
 
-pub use database::Database;
+pub use database::{Database, Limits};
 pub use document::Document;
 pub use operation::{Change, Operation, Target, Transaction};
 pub use path::Path;

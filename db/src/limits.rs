@@ -89,6 +89,8 @@ pub const MAX_MESSAGE_BYTES: usize = 256;
 pub const INDEX_STEP: usize = 2_048;
 /// Compiled schemas that are kept.
 pub const CACHED_SCHEMAS: usize = 64;
+/// Documents that one transaction may rely on: each is looked at once more when it commits, and held in memory until then.
+pub const MAX_SEEN: usize = 100_000;
 /// How often a transaction is run before it is given up, if others are always faster.
 pub const MAX_ATTEMPTS: usize = 32;
 /// Pause between two attempts: what was faster has to be folded first.

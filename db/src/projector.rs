@@ -115,6 +115,8 @@ pub struct Progress {
     pub events: usize,
     /// What is not folded in, and why.
     pub held: Vec<Held>,
+    /// Records that are folded in or passed over for good, and records that are here and count.
+    pub folded: (u64, u64),
 }
 
 /// Records of a log that are not folded in yet.
@@ -228,6 +230,25 @@ impl<R: Reducer> Projector<R> {
         self.cursors.iter().map(|(log, cursor)| (*log, cursor.counter))
     }
 
+    /// The greatest time of all events up to there.
+    pub fn now(&self) -> Time {
+        self.cursors.values().map(Cursor::time).max().unwrap_or_default()
+    }
+
+    /// How many records are folded in or passed over for good, and how many are here and count.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Source`].
+    pub fn count(&self) -> Result<(u64, u64), Error> {
+        Ok(self.count_in(&self.source.logs()?))
+    }
+
+    fn count_in(&self, logs: &[(LogId, u64)]) -> (u64, u64) {
+        let folded = logs.iter().map(|(log, until)| self.folded(log).min(*until)).sum();
+        (folded, logs.iter().map(|(_, until)| until).sum())
+    }
+
     /// How far a log has been folded.
     fn folded(&self, log: &LogId) -> u64 {
         self.cursors.get(log).map_or(0, |cursor| cursor.counter)
@@ -282,7 +303,7 @@ impl<R: Reducer> Projector<R> {
         if !more {
             self.list_missing(&reader, &mut held)?;
         }
-        Ok(Progress { more, events, held })
+        Ok(Progress { more, events, held, folded: self.count_in(&logs) })
     }
 
     fn work(&mut self, reader: &Reader<'_>) -> Result<bool, Error> {

@@ -23,12 +23,16 @@ use spool_store::{
 };
 
 use crate::{
-    Database, Projector, Transaction,
+    Database, Limits, Projector, Transaction,
     database::{Appender, Done, Receipt},
     documents::{self, Documents},
     projector::Progress,
     source::{self, Body, Event, Page, Record, Source},
 };
+
+mod peer;
+
+pub use peer::Peer;
 
 /// A wall clock that is ahead of every event of a test, unless the test wants otherwise: milliseconds since 1970.
 pub const NOW: u64 = 1_700_000_000_000;
@@ -377,6 +381,10 @@ impl Appender for Local {
         [7; 10]
     }
 
+    fn own_log(&self) -> Option<LogId> {
+        self.delivered.arrived().logs.contains_key(&self.log).then_some(self.log)
+    }
+
     fn append(&self, body: Vec<u8>, done: Done) {
         self.queue.lock().expect("no panic while locked").push((body, done));
     }
@@ -389,10 +397,20 @@ impl Rooms {
     ///
     /// If the room cannot be read.
     pub fn database(&self, room: u8) -> (Database, Local) {
+        self.database_within(room, Limits::default())
+    }
+
+    /// The same, with limits for what is written there.
+    ///
+    /// # Panics
+    ///
+    /// If the room cannot be read.
+    pub fn database_within(&self, room: u8, limits: Limits) -> (Database, Local) {
         let delivered = Delivered { world: self.world.clone(), arrived: Arc::default() };
         let view = self.store.view(&self.thread, room).expect("the store can be read").expect("the thread is there");
         let local = Local { delivered: delivered.clone(), log: World::log(room), queue: Arc::default() };
-        let database = Database::open(view, Arc::new(delivered), Box::new(local.clone())).expect("the view opens");
+        let database =
+            Database::open(view, Arc::new(delivered), Box::new(local.clone()), limits).expect("the view opens");
         (database, local)
     }
 }

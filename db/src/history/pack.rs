@@ -11,11 +11,6 @@ use crate::{
 /// Bytes of the operations of one transaction.
 const ROOM: usize = MAX_TRANSACTION_BYTES - TRANSACTION_HEAD_BYTES;
 
-/// Bytes of an operation's encoding.
-pub(super) fn bytes(operation: &Operation) -> usize {
-    serde_ipld_dagcbor::to_vec(operation).map_or(0, |bytes| bytes.len())
-}
-
 /// A transaction in the making.
 #[derive(Default)]
 pub(super) struct Packer {
@@ -66,7 +61,7 @@ impl Packer {
 /// A document can be larger than an event: what many events have built up is set piece by piece.
 fn split(target: &Target, change: Change, operations: &mut Vec<(Operation, usize)>) {
     let operation = Operation::Change(target.clone(), change);
-    let bytes = bytes(&operation);
+    let bytes = operation.bytes();
     let Operation::Change(_, change) = &operation else { return };
     match change {
         _ if bytes <= ROOM => operations.push((operation, bytes)),

@@ -9,18 +9,26 @@ use super::Error;
 use crate::{
     Document, Path, Target,
     collection::{COLLECTIONS, Definition},
+    database::Limits,
     documents::{self, Collection},
+    projector,
     query::{self, Options, Plan, Query},
 };
+
+/// Says of which collection a query was.
+pub(crate) fn of(collection: &str) -> impl Fn(query::Error<projector::Error>) -> Error + use<'_> {
+    |source| Error::Query { collection: collection.to_owned(), source }
+}
 
 /// Reads of one state.
 pub struct Read<'a> {
     pub(super) reader: &'a Reader<'a>,
+    pub(super) limits: Limits,
 }
 
 impl<'a> Read<'a> {
-    pub(crate) fn new(reader: &'a Reader<'a>) -> Self {
-        Self { reader }
+    pub(crate) fn new(reader: &'a Reader<'a>, limits: Limits) -> Self {
+        Self { reader, limits }
     }
 
     /// A document with `_id` and `_mod`; `None` if it does not exist.
@@ -32,14 +40,19 @@ impl<'a> Read<'a> {
         Ok(self.document(target)?.shown(&target.id))
     }
 
-    /// The documents of a collection that answer a query.
+    /// The documents of a collection that answer a query, with no more memory than this node permits.
     ///
     /// # Errors
     ///
     /// [`Error::Query`].
     pub fn find(&self, collection: &str, query: Query, options: Options) -> Result<Vec<query::Document>, Error> {
         let indexes = documents::indexes::list(self.reader, collection)?;
-        Ok(query::find(query, &indexes, &Collection::new(self.reader, collection), options)?)
+        let options = self.permitted(options);
+        query::find(query, &indexes, &Collection::new(self.reader, collection), options).map_err(of(collection))
+    }
+
+    pub(super) fn permitted(&self, options: Options) -> Options {
+        Options { memory: options.memory.min(self.limits.query_memory) }
     }
 
     /// The same, handed over one by one until told to stop, so that they need no memory together.
@@ -56,7 +69,8 @@ impl<'a> Read<'a> {
     ) -> Result<(), Error> {
         let indexes = documents::indexes::list(self.reader, collection)?;
         let documents = Collection::new(self.reader, collection);
-        Plan::new(query, &indexes, &documents)?.run(&documents, options, visit)?;
+        let plan = Plan::new(query, &indexes, &documents).map_err(of(collection))?;
+        plan.run(&documents, self.permitted(options), visit).map_err(of(collection))?;
         Ok(())
     }
 
@@ -87,7 +101,7 @@ impl<'a> Read<'a> {
     /// [`Error::Query`].
     pub fn plan(&self, collection: &str, query: Query) -> Result<Plan, Error> {
         let indexes = documents::indexes::list(self.reader, collection)?;
-        Ok(Plan::new(query, &indexes, &Collection::new(self.reader, collection))?)
+        Plan::new(query, &indexes, &Collection::new(self.reader, collection)).map_err(of(collection))
     }
 
     /// What is defined for a collection; `None` if it is not defined.
