@@ -203,13 +203,14 @@ impl Database {
 
     fn queue(&self, draft: Draft, done: Committed) -> Result<(), Error> {
         // What reverts a transaction of which nothing is left has no operations, but is remembered.
-        if draft.transaction.operations.is_empty() && draft.transaction.reverts.is_none() {
+        let is_nothing = draft.transaction.operations.is_empty() && draft.transaction.reverts.is_none();
+        if is_nothing && !draft.has_saved {
             done(Ok(None));
             return Ok(());
         }
-        let Draft { transaction, seen, written, touched, definitions } = draft;
+        let Draft { transaction, seen, written, touched, definitions, has_saved: _ } = draft;
         lock(&self.0.schemas).check(&written, &definitions)?;
-        // All operations were found to be good, one by one; and so that they fit together.
+        // All operations were found to be good one by one, and to fit together.
         let body = transaction.encode().map_err(|source| {
             let target = written.keys().next().cloned().unwrap_or_else(|| Target::new("", ""));
             Error::Operation { target, source }
@@ -224,6 +225,11 @@ impl Database {
             if hidden || !seen.holds(target, &reader)? {
                 return Err(Error::Conflict(target.clone()));
             }
+        }
+        if is_nothing {
+            drop(commits);
+            done(Ok(None));
+            return Ok(());
         }
         let claims = unique::check(&reader, &written, &definitions)?;
         if let Some(target) = commits.claimed(&claims) {

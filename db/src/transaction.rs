@@ -45,4 +45,6 @@ pub(crate) struct Draft {
     /// Documents that count as written, though perhaps nothing of them changes.
     pub(crate) touched: BTreeSet<Target>,
     pub(crate) definitions: BTreeMap<String, Definition>,
+    /// That nothing, or not more, is to be changed was found by reading, so what was read has to hold still.
+    pub(crate) has_saved: bool,
 }

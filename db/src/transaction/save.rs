@@ -22,6 +22,7 @@ impl Write<'_> {
     pub fn save(&mut self, target: &Target, fields: Map<String, Value>) -> Result<(), Error> {
         let fields = without_own(target, fields)?;
         let before = self.document(target)?;
+        self.has_saved = true;
         if before.existence == Existence::Deleted {
             // Hides what it was.
             return self.keeping_both(target, vec![Change::Create(fields)]);

@@ -34,6 +34,7 @@ pub struct Write<'a> {
     bytes: usize,
     /// Definitions of the collections that are written to.
     definitions: BTreeMap<String, Definition>,
+    pub(super) has_saved: bool,
 }
 
 /// A document as a transaction leaves it so far.
@@ -56,6 +57,7 @@ impl<'a> Write<'a> {
             operations: Vec::new(),
             bytes: 0,
             definitions: BTreeMap::new(),
+            has_saved: false,
         }
     }
 
@@ -73,6 +75,7 @@ impl<'a> Write<'a> {
             written: self.written.into_iter().map(|(target, working)| (target, working.document)).collect(),
             touched: BTreeSet::new(),
             definitions: self.definitions,
+            has_saved: self.has_saved,
         })
     }
 
