@@ -261,16 +261,6 @@ pub fn check_id(id: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a document can be where this is.
-///
-/// # Errors
-///
-/// [`Error::Collection`], [`Error::Id`].
-pub fn check_target(target: &Target) -> Result<(), Error> {
-    check_collection(&target.collection)?;
-    check_id(&target.id)
-}
-
 impl Change {
     /// Levels of its path and its value together, once it was found to have no more than permitted.
     pub(crate) fn depth(&self) -> usize {

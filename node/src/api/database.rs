@@ -50,7 +50,7 @@ impl Database for Service {
         let pb::FindRequest { thread, collection, query, at, memory } = request.into_inner();
         let at = at.map(request::point).transpose()?;
         let (thread, query) = (id("thread", &thread)?, values::query(&query)?);
-        let found = self.node.find(&thread, collection, query, memory, at).await?;
+        let found = self.node.find(&thread, collection, query, request::memory(memory), at).await?;
         Ok(self.steps(found.map_ok(|documents| pb::FindResponse { documents }).boxed()))
     }
 

@@ -223,7 +223,7 @@ async fn exchange(name: &'static str, bench: Options) -> anyhow::Result<Row> {
 async fn same_hash(one: &Node, two: &Node, thread: &ThreadId) -> anyhow::Result<()> {
     let begun = Instant::now();
     loop {
-        let records = (one.thread(thread).await?.thread.records, two.thread(thread).await?.thread.records);
+        let records = (one.thread(thread).await?.info.records, two.thread(thread).await?.info.records);
         if records.0 == records.1 {
             let (here, there) = (one.database_state(thread).await?, two.database_state(thread).await?);
             if here.hash == there.hash && !here.is_folding && !there.is_folding {

@@ -27,6 +27,7 @@ mod whole;
 
 
 pub use commit::Committing;
+pub use history::Way;
 pub use session::Transaction;
 
 /// The databases that were asked for.

@@ -126,7 +126,7 @@ impl Node {
     pub async fn collections(&self, thread: &ThreadId) -> Result<Vec<CollectionInfo>, Error> {
         let database = self.database(thread).await?;
         self.blocking(move || {
-            let names = database.read(spool_db::transaction::Read::collections)?;
+            let names = database.read(|read| read.collections())?;
             let infos = names.iter().filter_map(|name| info(&database, name).transpose());
             Ok(infos.collect::<Result<_, _>>()?)
         })
@@ -149,25 +149,19 @@ fn define(database: &Database, name: &str, change: &DefinitionChange) -> Result<
     again(|| {
         let (done, told) = outcome();
         let target = Target::new(spool_db::collection::COLLECTIONS, name);
-        let defined = database.write(
+        database.write(
             None,
             |write| {
                 let before = write.definition(name)?;
                 if before.is_some() && change.must_be_new {
                     return Err(Refused::Exists(target.clone()));
                 }
-                // What is wrong with it is told, and is no reason to end the transaction otherwise: it has done nothing.
-                let definition = changed(name, before, change);
-                if let Ok(definition) = &definition {
-                    write.define(definition)?;
-                }
-                Ok(definition)
+                write.define(&changed(name, before, change)?)
             },
             done,
         )?;
-        Ok(defined.map(|_| told))
-    })?
-    .map_err(|error: spool_db::collection::Error| Error::Invalid(crate::chain(&error)))
+        Ok(told)
+    })
 }
 
 fn changed(
@@ -214,7 +208,7 @@ fn run(database: &Database, mut writes: Vec<DocumentWrite>) -> Result<Committing
 }
 
 /// Tries again what another transaction was faster than. Blocks.
-fn again<T>(mut attempt: impl FnMut() -> Result<T, Refused>) -> Result<T, Error> {
+pub(super) fn again<T>(mut attempt: impl FnMut() -> Result<T, Refused>) -> Result<T, Error> {
     let mut attempts = 1;
     loop {
         match attempt() {

@@ -8,7 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::{Open, damaged};
 use crate::{
     model::{DatabaseState, Error, Folded},
-    node::{Node, handle::End},
+    node::Node,
 };
 
 impl Node {
@@ -44,13 +44,12 @@ impl Node {
     }
 
     async fn tell_folding(self, mut open: Open, sender: mpsc::Sender<Result<Folded, Error>>) {
-        let mut ended = self.0.ended.clone();
         loop {
             open.steps.mark_unchanged();
             let database = open.database.clone();
             let step = self.blocking(move || {
                 let done = !database.is_folding();
-                let (records, total) = database.folded().map_err(damaged)?;
+                let (records, total) = database.folded();
                 Ok(Folded { records, total, done })
             });
             let step = step.await;
@@ -60,7 +59,7 @@ impl Node {
             }
             tokio::select! {
                 changed = open.steps.changed() => if changed.is_err() { return },
-                _ = ended.wait_for(|end| *end != End::Running) => return,
+                () = self.ended() => return,
             }
         }
     }
