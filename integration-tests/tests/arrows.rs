@@ -145,14 +145,30 @@ fn an_arrow_against_the_order_is_found() {
     assert!(broken[1].starts_with("spool-new has no arrows"));
 }
 
+/// Names of the crates that a package is built from, with the features that it asks for itself.
+fn reachable(package: &str, edges: &str) -> Result<Vec<String>> {
+    let tree = cargo(&["tree", "--package", package, "--edges", edges, "--prefix", "none", "--format", "{p}"])?;
+    let names: Vec<String> = tree.lines().filter_map(|line| Some(line.split(' ').next()?.to_owned())).collect();
+    ensure!(names.iter().any(|name| name == "libp2p-identity"), "cargo tree prints something else than it did: {tree}");
+    Ok(names)
+}
+
 #[test]
 fn nothing_impure_is_reachable_from_proto() -> Result<()> {
-    let tree =
-        cargo(&["tree", "--package", "spool-proto", "--edges", "normal", "--prefix", "none", "--format", "{p}"])?;
-    let reachable: Vec<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
-    ensure!(reachable.contains(&"libp2p-identity"), "cargo tree prints something else than it did: {tree}");
-    let impure: Vec<_> = IMPURE_CRATES.iter().filter(|name| reachable.contains(name)).collect();
+    let reachable = reachable("spool-proto", "normal")?;
+    let impure: Vec<_> = IMPURE_CRATES.iter().filter(|name| reachable.iter().any(|found| found == *name)).collect();
     ensure!(impure.is_empty(), "proto reaches {impure:?}; find the way with: cargo tree -p spool-proto -i CRATE");
+    Ok(())
+}
+
+/// Whoever folds events with a store of another kind, or fuzzes that, builds no C++ for it.
+#[test]
+fn rocksdb_is_not_reachable_from_db() -> Result<()> {
+    let has_rocksdb = |package| {
+        Ok::<_, anyhow::Error>(reachable(package, "normal,build")?.iter().any(|name| name == "librocksdb-sys"))
+    };
+    ensure!(has_rocksdb("spool-node")?, "nodes keep what they have in RocksDB");
+    ensure!(!has_rocksdb("spool-db")?, "find the way with: cargo tree -p spool-db -i librocksdb-sys");
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! The narrow seam to whatever keeps bytes: ordered keys in a few spaces, written in atomic batches.
 //!
-//! Three implementations: [`rocks`] for nodes; [`memory`] for tests; [`faulty`], a memory store whose disk fails, fills up, or loses
+//! Three implementations: `rocks` for nodes, behind the feature `rocksdb`; `memory` for tests; `faulty`, a memory store whose disk fails, fills up, or loses
 //! what was not synced. The trait is batch-oriented and object safe, so that an object store can stand behind it as well.
 
 use std::ops::ControlFlow;
@@ -13,6 +13,7 @@ mod error;
 pub mod faulty;
 #[cfg(any(test, feature = "test-utils"))]
 pub mod memory;
+#[cfg(feature = "rocksdb")]
 pub mod rocks;
 mod space;
 
@@ -22,6 +23,7 @@ pub use error::{Cause, Error};
 pub use faulty::Faulty;
 #[cfg(any(test, feature = "test-utils"))]
 pub use memory::Memory;
+#[cfg(feature = "rocksdb")]
 pub use rocks::Rocks;
 pub use space::Space;
 
@@ -126,5 +128,5 @@ pub struct SpaceStatistics {
     pub disk_bytes: u64,
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "rocksdb"))]
 mod tests;

@@ -1,4 +1,4 @@
-//! What a Spool node keeps: blocks, logs, keys and addresses, in RocksDB.
+//! What a Spool node keeps: blocks, logs, keys and addresses, in RocksDB (default feature `rocksdb`).
 //!
 //! [`Store`] reads; the [`commit::Committer`] writes, on an OS thread of its own, in groups, so that many commits share one fsync. What
 //! belongs together, such as blocks, records and the new head, is in one batch and so is there as a whole or not at all. Both stand on the narrow

@@ -1,15 +1,12 @@
 //! Typed reads of what a node keeps, and the one gate through which all writes go.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use crate::{
-    kv::{self, Batch, Kv, rocks},
+    kv::{self, Batch, Kv},
     schema,
 };
 
@@ -51,15 +48,16 @@ impl Store {
     /// # Errors
     ///
     /// [`OpenError`] says what to do; a store of a newer schema is refused by name.
-    pub fn open(path: &Path, options: &rocks::Options) -> Result<Self, OpenError> {
-        Self::with_kv(Arc::new(rocks::Rocks::open(path, options)?))
+    #[cfg(feature = "rocksdb")]
+    pub fn open(path: &std::path::Path, options: &kv::rocks::Options) -> Result<Self, OpenError> {
+        Self::with_kv(Arc::new(kv::rocks::Rocks::open(path, options)?))
     }
 
     /// Over any key-value store, which must not be written to by others.
     ///
     /// # Errors
     ///
-    /// As [`Store::open`].
+    /// [`OpenError`] says what to do; a store of a newer schema is refused by name.
     pub fn with_kv(kv: Arc<dyn Kv>) -> Result<Self, OpenError> {
         schema::check_or_create(&*kv)?;
         Ok(Self(Arc::new(Shared {

@@ -1,7 +1,7 @@
 use spool_proto::{block, cbor, id};
 
 use crate::{
-    kv::{self, rocks},
+    kv,
     limits::{SETTING_NAME_BYTES, SETTING_VALUE_BYTES},
     schema,
 };
@@ -53,8 +53,9 @@ impl Error {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// RocksDB did not open.
+    #[cfg(feature = "rocksdb")]
     #[error(transparent)]
-    Rocks(#[from] rocks::OpenError),
+    Rocks(#[from] kv::rocks::OpenError),
     /// It is not of a schema that this program knows.
     #[error(transparent)]
     Schema(#[from] schema::Error),
