@@ -33,8 +33,8 @@ pub use stored::Entry;
 
 /// Number of the view.
 pub const VIEW: u8 = 1;
-/// What this program understands of transactions.
-const VERSION: u64 = 1;
+/// What this program understands of transactions, and how it keeps what comes of them. Since 2 indexes on `_mod` and `_id` have entries.
+const VERSION: u64 = 2;
 
 /// Folds transactions into documents.
 pub struct Documents {
@@ -165,6 +165,24 @@ pub(crate) fn is_alive(reader: &Reader<'_>, target: &Target) -> Result<bool, Err
 pub(crate) fn version(reader: &Reader<'_>, target: &Target) -> Result<VersionId, Error> {
     let Some(value) = reader.get(&keys::document(target))? else { return Ok(Document::default().version()) };
     stored::state(&value).map(VersionId::of).ok_or(Error::Damaged("a document"))
+}
+
+/// How many documents exist, in all collections but Spool's own.
+///
+/// # Errors
+///
+/// [`Error`].
+pub fn count(reader: &Reader<'_>) -> Result<u64, Error> {
+    let (mut total, mut damaged) = (0u64, false);
+    reader.scan_prefix(keys::COUNTS, &mut |key, value| {
+        let count = value.try_into().map(u64::from_be_bytes);
+        if key.get(1) != Some(&b'_') {
+            total = total.saturating_add(count.unwrap_or(0));
+        }
+        damaged |= count.is_err();
+        ControlFlow::Continue(())
+    })?;
+    if damaged { Err(Error::Damaged("the size of a collection")) } else { Ok(total) }
 }
 
 /// A hash over all documents, existing or not, and their whole state. Equal on all peers that have folded the same events.
