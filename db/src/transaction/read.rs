@@ -1,16 +1,19 @@
 //! Reads of one state.
 
+use std::ops::ControlFlow;
+
 use serde_json::{Map, Value};
 use spool_store::view::Reader;
 
 use super::Error;
 use crate::{
     Document, Target,
-    collection::Definition,
+    collection::{COLLECTIONS, Definition},
     database::Limits,
     documents::{self, Collection},
+    history::Present,
     projector,
-    query::{self, Options, Plan, Query},
+    query::{self, Options, Plan, Query, Work},
 };
 
 /// Says of which collection a query was.
@@ -47,6 +50,35 @@ impl<'a> Read<'a> {
         let indexes = documents::indexes::list(self.reader, collection)?;
         let options = self.permitted(options);
         query::find(query, &indexes, &Collection::new(self.reader, collection), options).map_err(of(collection))
+    }
+
+    /// Hands the documents that answer a query over one by one, until told to stop. They do not count as memory of the query, so that there may be any number of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Query`]; documents may have been handed over before.
+    pub fn find_each(
+        &self,
+        collection: &str,
+        query: Query,
+        options: Options,
+        visit: &mut dyn FnMut(query::Document) -> ControlFlow<()>,
+    ) -> Result<Work, Error> {
+        let plan = self.plan(collection, query)?;
+        plan.run(&Collection::new(self.reader, collection), self.permitted(options), visit).map_err(of(collection))
+    }
+
+    /// The names of all collections that are defined, sorted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::View`].
+    pub fn collections(&self) -> Result<Vec<String>, Error> {
+        let (mut documents, mut names) = (Present::new(&documents::keys::collection(COLLECTIONS)), Vec::new());
+        while let Some((target, document)) = documents.next(self.reader)? {
+            names.extend(document.is_alive().then_some(target.id));
+        }
+        Ok(names)
     }
 
     pub(super) fn permitted(&self, options: Options) -> Options {
