@@ -21,8 +21,11 @@ use crate::{
 };
 
 mod commits;
+mod history;
 mod limits;
 mod recent;
+mod restore;
+mod revert;
 mod schemas;
 mod standing;
 mod unique;
@@ -31,6 +34,8 @@ use commits::Commits;
 pub use limits::{Limit, Limits};
 pub use recent::Changes;
 use recent::Recent;
+pub use restore::Restored;
+pub use revert::Reverted;
 use schemas::Schemas;
 use standing::Standing;
 
@@ -78,6 +83,8 @@ struct Shared {
     /// The same as the projector's, for those who only read.
     source: Mutex<Arc<dyn Source>>,
     standing: Mutex<Standing>,
+    /// Held while an undo or redo is found and queued: two that were found at once would take back the same.
+    reverting: Mutex<()>,
     projector: Mutex<Projector<Documents>>,
     /// Locked after the projector, never before it.
     commits: Mutex<Commits>,
@@ -111,6 +118,7 @@ impl Database {
             limits: limits.clamped(),
             source: Mutex::new(source),
             standing: Mutex::new(standing),
+            reverting: Mutex::default(),
             projector: Mutex::new(projector),
             commits: Mutex::default(),
             schemas: Mutex::default(),
@@ -279,6 +287,15 @@ impl Database {
         documents::Collection::new(&self.0.view.reader(), collection).count()
     }
 
+    /// That hash, and how many documents exist, of one state.
+    ///
+    /// # Errors
+    ///
+    /// [`projector::Error`].
+    pub fn hash_and_count(&self) -> Result<([u8; 32], u64), projector::Error> {
+        self.0.view.snapshot(|reader| Ok((documents::hash(reader)?, documents::count(reader)?)))
+    }
+
     /// A hash over all documents, equal on all peers that have folded the same events.
     ///
     /// # Errors
@@ -286,15 +303,6 @@ impl Database {
     /// [`projector::Error`].
     pub fn hash(&self) -> Result<[u8; 32], projector::Error> {
         self.0.view.snapshot(documents::hash)
-    }
-
-    /// The hash, and how many documents exist, of one state.
-    ///
-    /// # Errors
-    ///
-    /// [`projector::Error`].
-    pub fn hash_and_count(&self) -> Result<([u8; 32], u64), projector::Error> {
-        self.0.view.snapshot(|reader| Ok((documents::hash(reader)?, documents::count(reader)?)))
     }
 
     /// Nothing will be folded any more: whoever waits for the effect of a transaction is told that it is not known.

@@ -33,8 +33,8 @@ pub use stored::Entry;
 
 /// Number of the view.
 pub const VIEW: u8 = 1;
-/// What this program understands of transactions.
-const VERSION: u64 = 1;
+/// What this program understands of transactions, and how it keeps what comes of them. Since 2 indexes on `_mod` and `_id` have entries.
+const VERSION: u64 = 2;
 
 /// Folds transactions into documents.
 pub struct Documents {
@@ -168,17 +168,21 @@ pub(crate) fn version(reader: &Reader<'_>, target: &Target) -> Result<VersionId,
 }
 
 /// How many documents exist, in all collections but Spool's own.
-pub(crate) fn count(reader: &Reader<'_>) -> Result<u64, Error> {
+///
+/// # Errors
+///
+/// [`Error`].
+pub fn count(reader: &Reader<'_>) -> Result<u64, Error> {
     let (mut total, mut damaged) = (0u64, false);
-    reader.scan_prefix(&keys::count(""), &mut |key, value| {
-        match <[u8; 8]>::try_from(value) {
-            Ok(_) if key.get(1) == Some(&b'_') => {}
-            Ok(count) => total = total.saturating_add(u64::from_be_bytes(count)),
-            Err(_) => damaged = true,
+    reader.scan_prefix(keys::COUNTS, &mut |key, value| {
+        let count = value.try_into().map(u64::from_be_bytes);
+        if key.get(1) != Some(&b'_') {
+            total = total.saturating_add(count.unwrap_or(0));
         }
+        damaged |= count.is_err();
         ControlFlow::Continue(())
     })?;
-    if damaged { Err(Error::Damaged("the count of a collection")) } else { Ok(total) }
+    if damaged { Err(Error::Damaged("the size of a collection")) } else { Ok(total) }
 }
 
 /// A hash over all documents, existing or not, and their whole state. Equal on all peers that have folded the same events.

@@ -95,6 +95,10 @@ pub const MAX_SEEN: usize = 100_000;
 pub const MAX_ATTEMPTS: usize = 32;
 /// Pause between two attempts: what was faster has to be folded first.
 pub const ATTEMPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(2);
+/// Transactions of a restore that are under way at once: the disk is written to while the next ones are found.
+pub const RESTORE_IN_FLIGHT: usize = 8;
+/// How often a restore goes over what others have changed meanwhile.
+pub const RESTORE_PASSES: u32 = 16;
 /// Documents of a view that are read at once, so that no more are held than a page of them.
 pub const SCANNED_DOCUMENTS: usize = 64;
 /// Changes that make one state of a document out of another one; beyond, all its fields are replaced at once: that is smaller than so many paths.

@@ -361,14 +361,16 @@ impl Local {
         count
     }
 
-    /// Lets all queued events fail.
+    /// Lets all queued events fail; returns how many.
     ///
     /// # Panics
     ///
     /// If another thread panicked with it.
-    pub fn fail_queued(&self) {
+    pub fn fail_queued(&self) -> usize {
         let queued = std::mem::take(&mut *self.queue.lock().expect("no panic while locked"));
+        let count = queued.len();
         queued.into_iter().for_each(|(_, done)| done(Err("the disk is full".into())));
+        count
     }
 }
 

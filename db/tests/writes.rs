@@ -1,5 +1,7 @@
 //! Writes of whole documents, of several fields, of one value in place of two; and what a transaction finds while it is open.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -95,7 +97,7 @@ fn what_others_write_to_other_fields_is_merged_with_a_save() {
     two.catch_up();
     one.commit(save(json!({"a": 2, "b": {"c": 1, "d": 1}}))).expect("saved");
     two.commit(save(json!({"a": 1, "b": {"c": 1, "d": 2}, "e": 1}))).expect("saved");
-    [&one, &two].map(Peer::catch_up);
+    [&one, &two].into_iter().for_each(Peer::catch_up);
     for peer in [one, two] {
         assert_eq!(peer.fields(&film("1")), json!({"a": 2, "b": {"c": 1, "d": 2}, "e": 1}));
     }
@@ -162,7 +164,7 @@ fn fields_that_keep_both_values_do_so_however_they_are_written() {
         two.catch_up();
         one.commit(|write| way(write, json!({"de": "Brazil"}))).expect(name);
         two.commit(|write| way(write, json!({"de": "Brésil"}))).expect(name);
-        [&one, &two].map(Peer::catch_up);
+        [&one, &two].into_iter().for_each(Peer::catch_up);
         let values = vec![json!({"de": "Brazil"}), json!({"de": "Brésil"})];
         for peer in [&one, &two] {
             assert_eq!(side_by_side(peer, "x.title"), values, "{name}");
@@ -184,7 +186,7 @@ fn documents_that_are_made_apart_keep_both_values() {
     let (_rooms, one, two) = two(films().keep_both("title").expect("a path"));
     one.commit(|write| write.create(&film("1"), map(json!({"title": "one", "n": 1})))).expect("created");
     two.commit(save(json!({"title": "two", "m": 2}))).expect("saved");
-    [&one, &two].map(Peer::catch_up);
+    [&one, &two].into_iter().for_each(Peer::catch_up);
     assert_eq!(side_by_side(&one, "title"), [json!("one"), json!("two")]);
     assert_eq!(one.fields(&film("1")), json!({"title": "two", "n": 1, "m": 2}));
 }
@@ -219,7 +221,7 @@ fn a_resolved_field_has_one_value_and_what_was_not_known_stays() {
     set(&two, "three");
     one.commit(|write| write.resolve(&film("1"), path("title"), "both".into())).expect("resolved");
     assert!(side_by_side(&one, "title").is_empty());
-    [&one, &two].map(Peer::catch_up);
+    [&one, &two].into_iter().for_each(Peer::catch_up);
     assert_eq!(side_by_side(&one, "title").len(), 2);
     // A field like any other can be written so as well.
     one.commit(|write| write.resolve(&film("1"), path("other"), json!({"a": 1}))).expect("resolved");

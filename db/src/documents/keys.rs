@@ -15,6 +15,7 @@ use crate::{Stamp, operation::Target};
 pub(crate) const DOCUMENTS: &[u8] = &[1];
 pub(crate) const FEED: &[u8] = &[3];
 pub(crate) const LAST_POSITION: &[u8] = &[5];
+pub(crate) const COUNTS: &[u8] = &[7];
 pub(crate) const INDEX_STATES: &[u8] = &[8];
 
 fn at(space: u8, target: &Target) -> Vec<u8> {
@@ -66,7 +67,7 @@ pub(crate) fn index_of_state(key: &[u8]) -> Option<(&str, &str)> {
 }
 
 pub(crate) fn count(collection: &str) -> Vec<u8> {
-    [&[7], collection.as_bytes()].concat()
+    [COUNTS, collection.as_bytes()].concat()
 }
 
 /// The collection and id in the key of a document.

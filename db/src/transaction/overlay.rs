@@ -129,7 +129,7 @@ impl Documents for Overlay<'_> {
         let path = Path::parse(name).map_err(|_| projector::Error::Damaged("the name of an index"))?;
         let mut own: Vec<((Vec<u8>, String), ())> = Vec::new();
         for (id, working) in self.written.iter().filter(|(_, working)| working.document.is_alive()) {
-            let keys = index_entries(documents::indexes::value(&working.document, &path));
+            let keys = index_entries(documents::indexes::value(id, &working.document, &path).as_deref());
             let keys = keys.into_iter().filter(|key| key[..] >= *from && (until.is_empty() || key[..] < *until));
             own.extend(keys.map(|key| ((key, (*id).to_owned()), ())));
         }

@@ -7,12 +7,13 @@ use spool_store::view::Reader;
 
 use super::Error;
 use crate::{
-    Document, Path, Target,
+    Document, Target,
     collection::{COLLECTIONS, Definition},
     database::Limits,
     documents::{self, Collection},
+    history::Present,
     projector,
-    query::{self, Options, Plan, Query},
+    query::{self, Options, Plan, Query, Work},
 };
 
 /// Says of which collection a query was.
@@ -51,11 +52,7 @@ impl<'a> Read<'a> {
         query::find(query, &indexes, &Collection::new(self.reader, collection), options).map_err(of(collection))
     }
 
-    pub(super) fn permitted(&self, options: Options) -> Options {
-        Options { memory: options.memory.min(self.limits.query_memory) }
-    }
-
-    /// The same, handed over one by one until told to stop, so that they need no memory together.
+    /// Hands the documents that answer a query over one by one, until told to stop. They do not count as memory of the query, so that there may be any number of them.
     ///
     /// # Errors
     ///
@@ -65,28 +62,27 @@ impl<'a> Read<'a> {
         collection: &str,
         query: Query,
         options: Options,
-        visit: impl FnMut(query::Document) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
-        let indexes = documents::indexes::list(self.reader, collection)?;
-        let documents = Collection::new(self.reader, collection);
-        let plan = Plan::new(query, &indexes, &documents).map_err(of(collection))?;
-        plan.run(&documents, self.permitted(options), visit).map_err(of(collection))?;
-        Ok(())
+        visit: &mut dyn FnMut(query::Document) -> ControlFlow<()>,
+    ) -> Result<Work, Error> {
+        let plan = self.plan(collection, query)?;
+        plan.run(&Collection::new(self.reader, collection), self.permitted(options), visit).map_err(of(collection))
     }
 
-    /// The names of all collections that are defined, in their order.
+    /// The names of all collections that are defined, sorted.
     ///
     /// # Errors
     ///
-    /// [`Error::Query`].
+    /// [`Error::View`].
     pub fn collections(&self) -> Result<Vec<String>, Error> {
-        let mut names = Vec::new();
-        let query = Query { fields: vec![Path::new([query::ID])], ..Query::default() };
-        self.find_each(COLLECTIONS, query, Options::default(), |definition| {
-            names.push(definition.id);
-            ControlFlow::Continue(())
-        })?;
+        let (mut documents, mut names) = (Present::new(&documents::keys::collection(COLLECTIONS)), Vec::new());
+        while let Some((target, document)) = documents.next(self.reader)? {
+            names.extend(document.is_alive().then_some(target.id));
+        }
         Ok(names)
+    }
+
+    pub(super) fn permitted(&self, options: Options) -> Options {
+        Options { memory: options.memory.min(self.limits.query_memory) }
     }
 
     /// A collection, for reading as queries do.

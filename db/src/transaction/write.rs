@@ -265,7 +265,7 @@ impl<'a> Write<'a> {
     }
 
     /// Whatever the document is in the state that is read, the transaction is void if it is another one by then.
-    pub(super) fn rely(&mut self, target: &Target) -> Result<(), Error> {
+    pub(crate) fn rely(&mut self, target: &Target) -> Result<(), Error> {
         if matches!(self.seen.get(target), Some(Seen::Version(_))) {
             return Ok(());
         }
@@ -312,6 +312,18 @@ impl<'a> Write<'a> {
         let bytes = self.check(target, &changes)?;
         self.check_collection(&target.collection)?;
         self.apply(target, changes, bytes)
+    }
+
+    /// Changes that put back what has been, whatever is defined by now.
+    pub(crate) fn put_back(&mut self, operations: Vec<Operation>) -> Result<(), Error> {
+        for operation in operations {
+            let Operation::Change(target, _) = &operation else { continue };
+            let target = target.clone();
+            self.rely(&target)?;
+            let bytes = self.check(&target, std::slice::from_ref(&operation))?;
+            self.apply(&target, vec![operation], bytes)?;
+        }
+        Ok(())
     }
 
     /// Whether operations keep to the rules, and to what is permitted here. Returns their bytes.

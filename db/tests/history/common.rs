@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use spool_db::{
-    Change, Document, Operation, Path, Stamp, Target, Transaction,
+    Change, Document, Limits, Operation, Path, Stamp, Target, Transaction,
     document::Size,
-    history,
+    history::{self, At},
     operation::{Decoded, Reverts},
     source::{Body, Event},
     testing::{NOW, Replica, Rooms, World, body},
@@ -182,7 +182,7 @@ impl Rig {
         let source = self.replica.delivered.clone();
         let reader = view.reader();
         let mut count = 0;
-        for transaction in history::restore(&reader, &source, scope, time) {
+        for transaction in history::restore(&reader, &source, scope, At::Time(time), Limits::default()) {
             self.write(writer, &transaction.unwrap());
             count += 1;
         }

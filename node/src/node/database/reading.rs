@@ -61,7 +61,7 @@ impl Node {
                 None => database.read(|read| read.find_each(&collection, query, options, &mut push))?,
                 Some(point) => {
                     let time = time(&database, &point)?;
-                    database.find_at(&collection, query, options, time, &mut push)?;
+                    database.find_each_at(&collection, query, options, time, &mut push)?;
                 }
             }
             Ok(())
