@@ -7,12 +7,7 @@ use serde_json::{Map, Value};
 use spool_store::view::{Batch, Reader, after_prefix};
 
 use super::{fold::Folded, keys};
-use crate::{
-    Stamp,
-    operation::Target,
-    projector::Error,
-    query::{ID, MODIFIED},
-};
+use crate::{Stamp, operation::Target, projector::Error};
 
 /// A change of a document that shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,16 +41,6 @@ pub enum Kind {
     Save,
     /// It does not exist any more.
     Delete,
-}
-
-impl Change {
-    /// The fields as people see them, with `_id` and `_mod`; none if the document does not exist.
-    pub fn shown(&self) -> Option<Map<String, Value>> {
-        let mut fields = self.fields.clone()?;
-        fields.insert(ID.to_owned(), self.target.id.as_str().into());
-        fields.insert(MODIFIED.to_owned(), self.last.map_or(0, |last| last.modified()).into());
-        Some(fields)
-    }
 }
 
 impl Kind {

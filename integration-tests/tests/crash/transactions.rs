@@ -49,9 +49,8 @@ async fn no_transaction_is_there_by_half_when_the_node_is_killed() {
     let mut documents = Documents::connect(&daemon).await;
     documents.define(&thread, "accounts", "units").await;
     documents.define(&thread, "moves", "round").await;
-    let accounts = (0..ACCOUNTS).map(|account| {
-        write("accounts", &account.to_string(), Change::Create(json!({"units": 0}).to_string()))
-    });
+    let accounts = (0..ACCOUNTS)
+        .map(|account| write("accounts", &account.to_string(), Change::Create(json!({"units": 0}).to_string())));
     let request = pb::CommitRequest { thread: thread.clone(), writes: accounts.collect() };
     documents.client().commit(request).await.expect("new documents");
 

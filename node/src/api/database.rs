@@ -68,10 +68,7 @@ impl Database for Service {
 
     type CommitStreamStream = Stream<pb::CommitResponse>;
 
-    async fn commit_stream(
-        &self,
-        request: Request<Streaming<pb::CommitRequest>>,
-    ) -> Answer<Self::CommitStreamStream> {
+    async fn commit_stream(&self, request: Request<Streaming<pb::CommitRequest>>) -> Answer<Self::CommitStreamStream> {
         let answers = commit::commit_stream(self.node.clone(), request.into_inner(), self.stopping.clone());
         Ok(Response::new(answers.await?))
     }

@@ -188,7 +188,12 @@ fn updates(count: u64, by: &'static str) -> impl Iterator<Item = Vec<DocumentWri
         let set = json!({by: number, "last": format!("{by} {number}")});
         let Value::Object(fields) = set else { return Vec::new() };
         let id = Some(format!("film{:09}", number % SHARED));
-        vec![DocumentWrite { collection: FILMS.to_owned(), id, if_version: None, change: DocumentChange::Merge(fields) }]
+        vec![DocumentWrite {
+            collection: FILMS.to_owned(),
+            id,
+            if_version: None,
+            change: DocumentChange::Merge(fields),
+        }]
     })
 }
 

@@ -85,7 +85,7 @@ pub enum Error {
     Storage(#[source] BoxError),
     /// The database refused it, or could not be read.
     #[error(transparent)]
-    Database(#[source] spool_db::transaction::Error),
+    Database(spool_db::transaction::Error),
     /// A transaction that was open step by step is not any more.
     #[error("the transaction was open for too long and is discarded: begin it again")]
     TransactionEnded,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use spool_db::{Database, documents::VIEW, projector, source::Stored};
-use spool_proto::{LogId, ThreadId};
+use spool_proto::ThreadId;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use super::{
@@ -24,7 +24,6 @@ mod reading;
 mod session;
 mod tasks;
 mod whole;
-
 
 pub use commit::Committing;
 pub use history::Way;
@@ -126,11 +125,6 @@ impl Node {
             open.database.set_source(source);
             open.nudge.notify_one();
         }
-    }
-
-    /// The log that this node writes in a thread, if it has written anything.
-    pub(super) fn own_log(&self, thread: &ThreadId) -> Option<LogId> {
-        self.keyring().get(thread)?.own.as_ref().map(|own| *own.log())
     }
 }
 

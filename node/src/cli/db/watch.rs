@@ -35,9 +35,9 @@ pub(in super::super) struct Args {
     /// Only changes of this kind; can be repeated
     #[arg(long, value_name = "KIND")]
     kind: Vec<Kind>,
-    /// Go on after this cursor, as --json has printed it
+    /// Go on after this cursor, as --json has printed it; of several threads the last one of each
     #[arg(long, value_name = "CURSOR", conflicts_with = "from_start")]
-    after: Option<String>,
+    after: Vec<String>,
     /// All documents that exist first
     #[arg(long)]
     from_start: bool,

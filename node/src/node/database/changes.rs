@@ -113,7 +113,10 @@ impl Watcher {
                 }
             };
             let is_end = changes.items.is_empty();
-            if changes.lagged && !is_end && std::mem::take(&mut may_lag) && !self.send(Ok(item(position, WatchStep::Lagged))).await
+            if changes.lagged
+                && !is_end
+                && std::mem::take(&mut may_lag)
+                && !self.send(Ok(item(position, WatchStep::Lagged))).await
             {
                 return;
             }

@@ -222,7 +222,9 @@ pub(super) fn again<T>(mut attempt: impl FnMut() -> Result<T, Refused>) -> Resul
 /// The id of the document that is written, which is taken out of its fields; a new one where the caller names none.
 pub(super) fn name(database: &Database, write: &mut DocumentWrite) -> Result<String, Error> {
     let makes = matches!(write.change, DocumentChange::Create(_) | DocumentChange::Save(_));
-    if let DocumentChange::Create(fields) | DocumentChange::Save(fields) | DocumentChange::Merge(fields) = &mut write.change {
+    if let DocumentChange::Create(fields) | DocumentChange::Save(fields) | DocumentChange::Merge(fields) =
+        &mut write.change
+    {
         fields.remove(spool_db::query::MODIFIED);
         match (fields.remove(spool_db::query::ID), &write.id) {
             (None, _) => {}
@@ -230,7 +232,9 @@ pub(super) fn name(database: &Database, write: &mut DocumentWrite) -> Result<Str
             (Some(within), Some(id)) if within == **id => {}
             (Some(_), None) => return Err(Error::Invalid("`_id` has to be a string".into())),
             (Some(_), Some(id)) => {
-                return Err(Error::Invalid(format!("the document {id:?} has another `_id` among its fields: leave it out")));
+                return Err(Error::Invalid(format!(
+                    "the document {id:?} has another `_id` among its fields: leave it out"
+                )));
             }
         }
     }

@@ -33,7 +33,10 @@ impl Node {
     /// # Errors
     ///
     /// [`Error::ThreadNotFound`], [`Error::NoReadKey`], [`Error::Storage`].
-    pub async fn rebuild_database(&self, thread: &ThreadId) -> Result<BoxStream<'static, Result<Folded, Error>>, Error> {
+    pub async fn rebuild_database(
+        &self,
+        thread: &ThreadId,
+    ) -> Result<BoxStream<'static, Result<Folded, Error>>, Error> {
         let open = self.open_database(thread).await?;
         let database = open.database.clone();
         self.blocking(move || database.rebuild().map_err(damaged)).await?;
