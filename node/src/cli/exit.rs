@@ -35,7 +35,7 @@ Exit codes:
   0    done
   1    failed
   2    wrong arguments, input or configuration
-  3    not found: thread, log, record, body, repository, collection, document, tag
+  3    not found: thread, log, record, body, repository, collection, document, version, tag, index
   4    no daemon answers, or the connection to it broke
   5    verification found a fault, or stored data is damaged
   6    refused: no key for it, not supported for this thread, or it is there already

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::context::Context;
 use super::super::exit::{Exit, Failure};
 use super::super::{format, resolve};
-use super::{point, view};
+use super::view;
 use crate::api::pb;
 use crate::api::pb::watch_response::{Change, Step};
 
@@ -160,7 +160,7 @@ fn step_json(cursor: &str, step: &Step) -> Result<Value, Failure> {
                 "collection": change.collection, "id": change.id,
                 "document": change.json.as_deref().map(view::value).transpose()?,
                 "log": by.map(|by| &by.log), "counter": by.map(|by| by.counter),
-                "time": by.map(|by| format::rfc3339(by.time >> 16)), "point": by.map(|by| point::of_time(by.time)),
+                "time": by.map(|by| format::rfc3339(by.time >> 16)), "point": by.map(|by| format::point(by.time)),
             })
         }
         Step::Lagged(_) => json!({ "cursor": cursor, "step": "lagged" }),
