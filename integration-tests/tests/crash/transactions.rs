@@ -126,7 +126,8 @@ async fn check(round: u64, documents: &mut Documents, thread: &str, acknowledged
         assert_eq!(found["units"], json!(units[id]), "round {round}: the account {id} against the moves");
     }
     // What an index says is what the documents say.
-    let by_index = documents.find(thread, "moves", &json!({"where": {"round": round}, "index": "round"}).to_string());
+    let query = json!({"where": {"round": round}, "index": "round"}).to_string();
+    let by_index = documents.find(thread, "moves", &query).await;
     let of_round = moves.iter().filter(|found| found["round"] == json!(round)).count();
-    assert_eq!(by_index.await.len(), of_round, "round {round}");
+    assert_eq!(by_index.len(), of_round, "round {round}");
 }

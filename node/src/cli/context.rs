@@ -10,7 +10,7 @@ use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::resolve;
 use super::settings::Settings;
-use crate::api::MAX_MESSAGE_BYTES;
+use crate::api::{MAX_DOCUMENTS_BYTES, MAX_MESSAGE_BYTES};
 use crate::api::pb::database_client::DatabaseClient;
 use crate::api::pb::spool_client::SpoolClient;
 use crate::config::{Effective, Key, Layers, Origin, Raw};
@@ -71,7 +71,7 @@ impl Context {
     pub(super) async fn clients(&self) -> Result<(Client, Database), Failure> {
         let channel = self.connect().await?;
         let database = DatabaseClient::new(channel.clone());
-        let database = database.max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let database = database.max_decoding_message_size(MAX_DOCUMENTS_BYTES);
         let client = SpoolClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
         let client = client.max_encoding_message_size(MAX_MESSAGE_BYTES);
         Ok((client, database.max_encoding_message_size(MAX_MESSAGE_BYTES)))

@@ -35,7 +35,7 @@ Exit codes:
   0    done
   1    failed
   2    wrong arguments, input or configuration
-  3    not found: thread, log, record, body, repository, collection, document, tag
+  3    not found: thread, log, record, body, repository, collection, document, version, tag, index
   4    no daemon answers, or the connection to it broke
   5    verification found a fault, or stored data is damaged
   6    refused: no key for it, not supported for this thread, or it is there already
@@ -44,8 +44,17 @@ Exit codes:
   130  interrupted (with `log --follow` and `db watch`: 0)";
 
 /// Reasons whose exit code says more than that of their status.
-const REASONS: [(&str, Exit); 4] =
-    [("stale", Exit::Changed), ("conflict", Exit::Changed), ("schema", Exit::Usage), ("duplicate", Exit::Usage)];
+const REASONS: [(&str, Exit); 9] = [
+    ("stale", Exit::Changed),
+    ("conflict", Exit::Changed),
+    ("schema", Exit::Usage),
+    ("duplicate", Exit::Usage),
+    ("too-large", Exit::Usage),
+    ("too-deep", Exit::Usage),
+    ("damaged", Exit::Damaged),
+    ("view-damaged", Exit::Damaged),
+    ("index-not-built", Exit::Unavailable),
+];
 
 /// Why a command failed, with its exit code and the stable name that `--json` shows.
 #[derive(Debug)]

@@ -16,6 +16,11 @@ pub(super) fn time(unix_millis: u64) -> String {
     rfc3339(unix_millis).replace('T', " ").trim_end_matches('Z').to_owned()
 }
 
+/// The hybrid time of an event, as `spool db` takes it for a point in the history of a database.
+pub(super) fn point(time: u64) -> String {
+    format!("time:{time}")
+}
+
 /// Year, month and day of a number of days since 1970, in the Gregorian calendar.
 ///
 /// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`, for days that are not negative.

@@ -185,13 +185,18 @@ enum Action {
 }
 
 pub(super) async fn index(context: &mut Context, args: IndexArgs) -> Result<(), Failure> {
+<<<<<<< HEAD
     if args.unique && args.action != Action::Add {
         return Err(Failure::usage("--unique is for `add`"));
     }
+=======
+    let change = change(args.action, args.path.as_ref(), args.unique)?;
+>>>>>>> refs/heads/cli
     let (mut database, thread) = context.database(&args.thread).await?;
     // Also before a change: a slip in the name must not define another collection.
     let get = pb::GetCollectionRequest { thread: thread.clone(), collection: args.collection.clone() };
     let mut collection = database.get_collection(get).await?.into_inner();
+<<<<<<< HEAD
     let mut request = pb::DefineCollectionRequest { thread, collection: args.collection, ..Default::default() };
     match (args.action, &args.path) {
         (Action::Ls, None) => {}
@@ -207,6 +212,10 @@ pub(super) async fn index(context: &mut Context, args: IndexArgs) -> Result<(), 
         }
     }
     if args.action != Action::Ls {
+=======
+    if let Some(change) = change {
+        let request = pb::DefineCollectionRequest { thread, collection: args.collection, ..change };
+>>>>>>> refs/heads/cli
         collection = database.define_collection(request).await?.into_inner();
     }
     let out = &mut context.out;
@@ -224,3 +233,54 @@ pub(super) async fn index(context: &mut Context, args: IndexArgs) -> Result<(), 
     let rows: Vec<_> = collection.indexes.iter().map(row).collect();
     out.table(&["PATH", "UNIQUE", "STATE"], &rows)
 }
+<<<<<<< HEAD
+=======
+
+/// What is to change, without the names of thread and collection.
+fn change(action: Action, path: Option<&Path>, unique: bool) -> Result<Option<pb::DefineCollectionRequest>, Failure> {
+    let none = pb::DefineCollectionRequest::default();
+    match (action, path, unique) {
+        (Action::Ls, None, false) => Ok(None),
+        (Action::Add, Some(path), _) => {
+            Ok(Some(pb::DefineCollectionRequest { add_indexes: vec![new_index(path, unique)], ..none }))
+        }
+        (Action::Rm, Some(path), false) => {
+            Ok(Some(pb::DefineCollectionRequest { remove_indexes: vec![path.to_string()], ..none }))
+        }
+        (Action::Ls | Action::Rm, _, true) => Err(Failure::usage("--unique is for `add`")),
+        (Action::Ls, Some(_), false) => Err(Failure::usage("`ls` takes no path")),
+        (Action::Add | Action::Rm, None, _) => Err(Failure::usage("`add` and `rm` take the path of the index")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::exit::Exit;
+    use super::*;
+
+    #[test]
+    fn each_action_takes_what_it_needs_and_nothing_else() {
+        let year = Path::new(["year"]);
+        assert_eq!(change(Action::Ls, None, false).unwrap(), None);
+        let added = change(Action::Add, Some(&year), true).unwrap().unwrap();
+        assert_eq!((added.add_indexes[0].path.as_str(), added.add_indexes[0].unique), ("year", true));
+        assert_eq!(change(Action::Rm, Some(&year), false).unwrap().unwrap().remove_indexes, ["year"]);
+        for (action, path, unique) in [
+            (Action::Ls, Some(&year), false),
+            (Action::Ls, None, true),
+            (Action::Rm, Some(&year), true),
+            (Action::Rm, None, false),
+            (Action::Add, None, false),
+        ] {
+            assert_eq!(change(action, path, unique).unwrap_err().exit, Exit::Usage, "{action:?} {path:?} {unique}");
+        }
+    }
+
+    #[test]
+    fn an_index_says_what_it_is() {
+        let index = pb::Index { path: "year".into(), unique: true, ready: false };
+        assert_eq!(index_text(&index), "year (unique) (being built)");
+        assert_eq!(listed(std::iter::empty()), "-");
+    }
+}
+>>>>>>> refs/heads/cli

@@ -190,4 +190,38 @@ mod tests {
         assert_eq!(ask("cast").without_positions().text, r#"{"fields":["cast"]}"#);
         assert_eq!(ask("cast.0").without_positions().fields, [Path::new(["cast", "0"])]);
     }
+<<<<<<< HEAD
+=======
+
+    /// The filter between the single quotes of a line such as `spool db find films movies 'year = 1985' --limit 3`.
+    fn filter_in(line: &str) -> Option<&str> {
+        let rest = line
+            .strip_prefix("spool db find films movies '")
+            .or(line.strip_prefix("spool db explain films movies '"))?;
+        rest.split_once('\'').map(|(filter, _)| filter)
+    }
+
+    #[test]
+    fn every_filter_in_the_documentation_finds_films() {
+        let films: Vec<Map<String, Value>> = include_str!("../../../../examples/movies.ndjson")
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let filters: Vec<&str> = include_str!("../../../../docs/queries.md").lines().filter_map(filter_in).collect();
+        assert!(filters.len() > 5, "{filters:?}");
+        for text in filters {
+            let filter = Filter::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let found = films.iter().filter(|film| query::filter::matches(&filter, film)).count();
+            assert!(found > 0 && found < films.len(), "{text}: {found} films");
+        }
+    }
+
+    #[test]
+    fn the_query_in_the_documentation_is_one() {
+        let text = include_str!("../../../../docs/queries.md");
+        let query = text.split_once("--query '").unwrap().1.split_once('\'').unwrap().0;
+        let query = asked(Query { query: Some(query.into()), ..Query::default() });
+        assert_eq!(query["limit"], json!(10));
+    }
+>>>>>>> refs/heads/cli
 }
