@@ -256,10 +256,6 @@ mod tests {
             "spool db update notes films x --replace {} --set a=1",
             "spool db define notes films --schema - --no-schema",
             "spool db index notes films add",
-<<<<<<< HEAD
-            "spool db index notes films rm year --unique",
-=======
->>>>>>> refs/heads/cli
             "spool db tag notes --rm",
             "spool db tag notes cut --rm --at @0",
             "spool db restore notes",

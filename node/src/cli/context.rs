@@ -10,9 +10,9 @@ use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::resolve;
 use super::settings::Settings;
-use crate::api::{MAX_DOCUMENTS_BYTES, MAX_MESSAGE_BYTES};
 use crate::api::pb::database_client::DatabaseClient;
 use crate::api::pb::spool_client::SpoolClient;
+use crate::api::{MAX_DOCUMENTS_BYTES, MAX_MESSAGE_BYTES};
 use crate::config::{Effective, Key, Layers, Origin, Raw};
 use crate::repo::{self, Repo};
 

@@ -13,13 +13,8 @@ use crate::api::pb::write;
 pub(super) const DEFAULT_DOCUMENTS: u64 = 100;
 /// Documents in one transaction at most: each takes at least one operation.
 pub(super) const MAX_DOCUMENTS: u64 = MAX_OPERATIONS as u64;
-<<<<<<< HEAD
-/// Bytes that a write may take beyond those of the document: the daemon chooses the operations that make it.
-const WRITE_SLACK_BYTES: usize = 64;
-=======
 /// Bytes of an operation beyond its collection, id, path and value.
 const OPERATION_BYTES: usize = 16;
->>>>>>> refs/heads/cli
 /// What stands for an id that the daemon will choose: as long as those are.
 const ID_TO_COME: &str = "00000000000000000000000000";
 
@@ -32,9 +27,6 @@ pub(super) enum Mode {
     Save,
 }
 
-<<<<<<< HEAD
-/// A document as a write, with the bytes that it takes in a transaction. What would be refused by every node is refused here, where its place is known.
-=======
 /// What a write takes of a transaction, at most: a document that is saved over another one may become an operation for each of its values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Weight {
@@ -43,16 +35,11 @@ pub(super) struct Weight {
 }
 
 /// A document as a write, with its weight. What would be refused by every node is refused here, where its place is known.
->>>>>>> refs/heads/cli
 pub(super) fn write(
     collection: &str,
     mode: Mode,
     mut fields: Map<String, Value>,
-<<<<<<< HEAD
-) -> Result<(pb::Write, usize), String> {
-=======
 ) -> Result<(pb::Write, Weight), String> {
->>>>>>> refs/heads/cli
     let id = match fields.remove(ID) {
         None => String::new(),
         Some(Value::String(id)) if !id.is_empty() => id,
@@ -60,14 +47,11 @@ pub(super) fn write(
     };
     let json = serde_json::to_string(&fields).map_err(|error| error.to_string())?;
     let target = Target::new(collection, if id.is_empty() { ID_TO_COME } else { &id });
-<<<<<<< HEAD
-=======
     let each = OPERATION_BYTES + target.collection.len() + target.id.len();
     let mut weight = Weight { operations: 1, bytes: each };
     if mode == Mode::Save {
         fields.iter().for_each(|(name, value)| weigh(name.len(), value, each, &mut weight));
     }
->>>>>>> refs/heads/cli
     let operation = Operation::Change(target, Change::Create(fields));
     let encoded = Transaction { reverts: None, operations: vec![operation] }.encode();
     let bytes = encoded.map_err(|error| match error {
@@ -81,9 +65,6 @@ pub(super) fn write(
         Mode::Save => write::Change::Save(json),
     };
     let write = pb::Write { collection: collection.to_owned(), id, if_version: None, change: Some(change) };
-<<<<<<< HEAD
-    Ok((write, bytes.len() + WRITE_SLACK_BYTES))
-=======
     weight.bytes += bytes.len();
     Ok((write, weight))
 }
@@ -99,7 +80,6 @@ fn weigh(path: usize, value: &Value, each: usize, weight: &mut Weight) {
             weight.bytes += each + path;
         }
     }
->>>>>>> refs/heads/cli
 }
 
 /// Which documents of the input are in a transaction.
@@ -126,36 +106,20 @@ impl std::fmt::Display for Span {
 pub(super) struct Batch {
     most: usize,
     writes: Vec<pb::Write>,
-<<<<<<< HEAD
-    bytes: usize,
-=======
     weight: Weight,
->>>>>>> refs/heads/cli
     span: Span,
 }
 
 impl Batch {
     pub(super) fn new(most: usize) -> Self {
-<<<<<<< HEAD
-        Self { most, writes: Vec::new(), bytes: TRANSACTION_HEAD_BYTES, span: Span { first: 0, last: 0 } }
-=======
         let weight = Weight { operations: 0, bytes: TRANSACTION_HEAD_BYTES };
         Self { most, writes: Vec::new(), weight, span: Span { first: 0, last: 0 } }
->>>>>>> refs/heads/cli
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.writes.is_empty()
     }
 
-<<<<<<< HEAD
-    /// Whether a write of so many bytes has to wait for the next one.
-    pub(super) fn is_full_for(&self, bytes: usize) -> bool {
-        !self.is_empty() && (self.writes.len() >= self.most || self.bytes + bytes > MAX_TRANSACTION_BYTES)
-    }
-
-    pub(super) fn push(&mut self, line: u64, write: pb::Write, bytes: usize) {
-=======
     /// Whether a write of this weight has to wait for the next one. One that is too heavy for any goes alone: it is for the daemon to refuse.
     pub(super) fn is_full_for(&self, weight: Weight) -> bool {
         !self.is_empty()
@@ -165,17 +129,12 @@ impl Batch {
     }
 
     pub(super) fn push(&mut self, line: u64, write: pb::Write, weight: Weight) {
->>>>>>> refs/heads/cli
         if self.is_empty() {
             self.span.first = line;
         }
         self.span.last = line;
-<<<<<<< HEAD
-        self.bytes += bytes;
-=======
         self.weight.operations += weight.operations;
         self.weight.bytes += weight.bytes;
->>>>>>> refs/heads/cli
         self.writes.push(write);
     }
 
@@ -192,11 +151,7 @@ mod tests {
 
     use super::*;
 
-<<<<<<< HEAD
-    fn written(value: &Value) -> Result<(pb::Write, usize), String> {
-=======
     fn written(value: &Value) -> Result<(pb::Write, Weight), String> {
->>>>>>> refs/heads/cli
         write("films", Mode::Create, value.as_object().unwrap().clone())
     }
 
@@ -229,20 +184,6 @@ mod tests {
 
     #[test]
     fn batches_are_cut_by_documents_and_by_bytes() {
-<<<<<<< HEAD
-        let mut batch = Batch::new(3);
-        for line in 1..=3 {
-            assert!(!batch.is_full_for(100));
-            batch.push(line, pb::Write::default(), 100);
-        }
-        assert!(batch.is_full_for(100));
-        let (writes, span) = batch.take();
-        assert_eq!((writes.len(), span.to_string()), (3, "lines 1-3".to_owned()));
-        assert!(!batch.is_full_for(MAX_TRANSACTION_BYTES + 1), "a large document goes alone");
-        batch.push(4, pb::Write::default(), MAX_TRANSACTION_BYTES - 1000);
-        assert!(!batch.is_full_for(500));
-        assert!(batch.is_full_for(1000));
-=======
         let weight = |operations, bytes| Weight { operations, bytes };
         let mut batch = Batch::new(3);
         for line in 1..=3 {
@@ -257,7 +198,6 @@ mod tests {
         assert!(!batch.is_full_for(weight(1, 500)));
         assert!(batch.is_full_for(weight(1, 1000)));
         assert!(batch.is_full_for(weight(MAX_OPERATIONS, 1)));
->>>>>>> refs/heads/cli
         assert_eq!(batch.take().1.to_string(), "line 4");
     }
 
@@ -266,15 +206,9 @@ mod tests {
     fn batches_that_are_full_fit_a_transaction() {
         let document = json!({"values": vec![0.1; 5000]}).as_object().unwrap().clone();
         let (mut batch, mut count) = (Batch::new(1000), 0);
-<<<<<<< HEAD
-        let bytes = write("films", Mode::Create, document.clone()).unwrap().1;
-        while !batch.is_full_for(bytes) {
-            batch.push(0, pb::Write::default(), bytes);
-=======
         let weight = write("films", Mode::Create, document.clone()).unwrap().1;
         while !batch.is_full_for(weight) {
             batch.push(0, pb::Write::default(), weight);
->>>>>>> refs/heads/cli
             count += 1;
         }
         let operation = Operation::Change(Target::new("films", ID_TO_COME), Change::Create(document));
@@ -282,8 +216,6 @@ mod tests {
         assert!(count > 1 && transaction(count).encode().is_ok());
         assert!(transaction(count + 1).encode().is_err());
     }
-<<<<<<< HEAD
-=======
 
     /// What is saved over another document may become one operation for each value, with the id and the path in each.
     #[test]
@@ -301,5 +233,4 @@ mod tests {
         let transaction = Transaction { reverts: None, operations };
         assert!(weight.bytes >= transaction.encode().unwrap().len() - TRANSACTION_HEAD_BYTES);
     }
->>>>>>> refs/heads/cli
 }

@@ -185,37 +185,13 @@ enum Action {
 }
 
 pub(super) async fn index(context: &mut Context, args: IndexArgs) -> Result<(), Failure> {
-<<<<<<< HEAD
-    if args.unique && args.action != Action::Add {
-        return Err(Failure::usage("--unique is for `add`"));
-    }
-=======
     let change = change(args.action, args.path.as_ref(), args.unique)?;
->>>>>>> refs/heads/cli
     let (mut database, thread) = context.database(&args.thread).await?;
     // Also before a change: a slip in the name must not define another collection.
     let get = pb::GetCollectionRequest { thread: thread.clone(), collection: args.collection.clone() };
     let mut collection = database.get_collection(get).await?.into_inner();
-<<<<<<< HEAD
-    let mut request = pb::DefineCollectionRequest { thread, collection: args.collection, ..Default::default() };
-    match (args.action, &args.path) {
-        (Action::Ls, None) => {}
-        (Action::Ls, Some(_)) => return Err(Failure::usage("`ls` takes no path")),
-        (Action::Add | Action::Rm, None) => return Err(Failure::usage("`add` and `rm` take the path of the index")),
-        (Action::Add, Some(path)) => request.add_indexes = vec![new_index(path, args.unique)],
-        (Action::Rm, Some(path)) => {
-            if !collection.indexes.iter().any(|index| index.path == path.to_string()) {
-                let message = format!("{} has no index {path}", collection.name);
-                return Err(Failure::new(super::super::exit::Exit::NotFound, "index-not-found", message));
-            }
-            request.remove_indexes = vec![path.to_string()];
-        }
-    }
-    if args.action != Action::Ls {
-=======
     if let Some(change) = change {
         let request = pb::DefineCollectionRequest { thread, collection: args.collection, ..change };
->>>>>>> refs/heads/cli
         collection = database.define_collection(request).await?.into_inner();
     }
     let out = &mut context.out;
@@ -233,8 +209,6 @@ pub(super) async fn index(context: &mut Context, args: IndexArgs) -> Result<(), 
     let rows: Vec<_> = collection.indexes.iter().map(row).collect();
     out.table(&["PATH", "UNIQUE", "STATE"], &rows)
 }
-<<<<<<< HEAD
-=======
 
 /// What is to change, without the names of thread and collection.
 fn change(action: Action, path: Option<&Path>, unique: bool) -> Result<Option<pb::DefineCollectionRequest>, Failure> {
@@ -283,4 +257,3 @@ mod tests {
         assert_eq!(listed(std::iter::empty()), "-");
     }
 }
->>>>>>> refs/heads/cli

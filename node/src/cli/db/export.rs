@@ -187,15 +187,11 @@ impl<'a, W: Write, F: Fn(io::Error) -> Failure> Rows<'a, W, F> {
     }
 
     fn write(&mut self, cells: &[String]) -> Result<(), Failure> {
-<<<<<<< HEAD
-        self.writer.write_record(cells).map_err(|error| (self.cannot)(error.into()))
-=======
         // Not as another kind of error around the one that says why: a closed pipe has to be told from a full disk.
         self.writer.write_record(cells).map_err(|error| match error.into_kind() {
             ::csv::ErrorKind::Io(error) => (self.cannot)(error),
             other => (self.cannot)(io::Error::other(format!("{other:?}"))),
         })
->>>>>>> refs/heads/cli
     }
 
     fn finish(mut self) -> Result<(), Failure> {

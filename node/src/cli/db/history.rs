@@ -89,18 +89,11 @@ fn line(version: &view::Version) -> String {
 /// `{"set": "title", "value": "Brazil"}` as `set title "Brazil"`.
 fn change(change: &Value) -> String {
     let Some(parts) = change.as_object() else { return format::shown_json(&change.to_string()) };
-<<<<<<< HEAD
-    let (values, kinds): (Vec<_>, Vec<_>) = parts.iter().partition(|(name, _)| matches!(name.as_str(), "value" | "by"));
-    let kind = |(name, part): (&String, &Value)| match part {
-        Value::String(path) => format!("{} {}", format::shown(name), format::shown(path)),
-        Value::Bool(true) | Value::Null => format::shown(name),
-=======
     let (values, kinds): (Vec<_>, Vec<_>) = parts.iter().partition(|(name, _)| name.as_str() == "value");
     let kind = |(name, part): (&String, &Value)| match part {
         // Without a path it is of the whole document.
         Value::String(path) if !path.is_empty() => format!("{} {}", format::shown(name), format::shown(path)),
         Value::String(_) | Value::Bool(_) | Value::Null => format::shown(name),
->>>>>>> refs/heads/cli
         part => format!("{} {}", format::shown(name), format::shown_json(&part.to_string())),
     };
     let value = |(_, value): (&String, &Value)| format::shown_json(&value.to_string());
@@ -173,12 +166,8 @@ mod tests {
     fn changes_read_as_they_were_made() {
         for (given, text) in [
             (json!({"set": "title", "value": "Brazil"}), "set title \"Brazil\""),
-<<<<<<< HEAD
-            (json!({"increment": "seen", "by": 2}), "increment seen 2"),
-=======
             (json!({"increment": "seen", "value": 2}), "increment seen 2"),
             (json!({"set": "", "value": {"a": 1}}), "set {\"a\":1}"),
->>>>>>> refs/heads/cli
             (json!({"create": {"a": 1}}), "create {\"a\":1}"),
             (json!({"unset": "a\n"}), "unset a\\n"),
             (json!({"delete": true}), "delete"),

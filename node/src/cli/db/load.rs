@@ -184,19 +184,11 @@ async fn feed(
                 without_modified(&mut found.fields);
             }
             let written = batch::write(&collection, mode, found.fields);
-<<<<<<< HEAD
-            let (write, bytes) = written.map_err(|error| Failure::usage(format!("line {}: {error}", found.line)))?;
-            bar.set_position(found.read);
-            Ok((found.line, write, bytes))
-        });
-        let (line, write, bytes) = match written {
-=======
             let (write, weight) = written.map_err(|error| Failure::usage(format!("line {}: {error}", found.line)))?;
             bar.set_position(found.read);
             Ok((found.line, write, weight))
         });
         let (line, write, weight) = match written {
->>>>>>> refs/heads/cli
             Ok(written) => written,
             Err(failure) => {
                 // What was read before it is good.
@@ -204,17 +196,10 @@ async fn feed(
                 return Err(failure);
             }
         };
-<<<<<<< HEAD
-        if batch.is_full_for(bytes) {
-            outlet.send(batch.take()).await?;
-        }
-        batch.push(line, write, bytes);
-=======
         if batch.is_full_for(weight) {
             outlet.send(batch.take()).await?;
         }
         batch.push(line, write, weight);
->>>>>>> refs/heads/cli
     }
     outlet.send_rest(batch).await
 }

@@ -89,14 +89,6 @@ impl From<Point> for pb::Point {
     }
 }
 
-<<<<<<< HEAD
-/// The time of an event as a point.
-pub(super) fn of_time(time: u64) -> String {
-    format!("time:{time}")
-}
-
-=======
->>>>>>> refs/heads/cli
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,11 +108,7 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(point), "{text}");
         }
-<<<<<<< HEAD
-        assert_eq!(of_time(7).parse(), Ok(Point::Time(7)));
-=======
         assert_eq!(format::point(7).parse(), Ok(Point::Time(7)));
->>>>>>> refs/heads/cli
     }
 
     #[test]

@@ -190,8 +190,6 @@ mod tests {
         assert_eq!(ask("cast").without_positions().text, r#"{"fields":["cast"]}"#);
         assert_eq!(ask("cast.0").without_positions().fields, [Path::new(["cast", "0"])]);
     }
-<<<<<<< HEAD
-=======
 
     /// The filter between the single quotes of a line such as `spool db find films movies 'year = 1985' --limit 3`.
     fn filter_in(line: &str) -> Option<&str> {
@@ -223,5 +221,4 @@ mod tests {
         let query = asked(Query { query: Some(query.into()), ..Query::default() });
         assert_eq!(query["limit"], json!(10));
     }
->>>>>>> refs/heads/cli
 }

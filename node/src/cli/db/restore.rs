@@ -104,12 +104,7 @@ pub(super) async fn tag(context: &mut Context, args: TagArgs) -> Result<(), Fail
             out.hint("no tags yet");
             return Ok(());
         }
-<<<<<<< HEAD
-        let row =
-            |tag: &pb::Tag| vec![format::shown(&tag.name), format::time(tag.time >> 16), point::of_time(tag.time)];
-=======
         let row = |tag: &pb::Tag| vec![format::shown(&tag.name), format::time(tag.time >> 16), format::point(tag.time)];
->>>>>>> refs/heads/cli
         return out.table(&["NAME", "TIME", "POINT"], &tags.iter().map(row).collect::<Vec<_>>());
     };
     if args.rm {
@@ -124,18 +119,10 @@ pub(super) async fn tag(context: &mut Context, args: TagArgs) -> Result<(), Fail
     if out.is_json() {
         return out.json(&tag_json(&tag));
     }
-<<<<<<< HEAD
-    let time = format!("{} ({})", format::time(tag.time >> 16), point::of_time(tag.time));
-=======
     let time = format!("{} ({})", format::time(tag.time >> 16), format::point(tag.time));
->>>>>>> refs/heads/cli
     out.fields(&[("tag", format::shown(&tag.name)), ("time", time)])
 }
 
 fn tag_json(tag: &pb::Tag) -> serde_json::Value {
-<<<<<<< HEAD
-    json!({ "name": tag.name, "time": format::rfc3339(tag.time >> 16), "point": point::of_time(tag.time) })
-=======
     json!({ "name": tag.name, "time": format::rfc3339(tag.time >> 16), "point": format::point(tag.time) })
->>>>>>> refs/heads/cli
 }

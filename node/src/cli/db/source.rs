@@ -23,11 +23,7 @@ const WAITING: usize = 256;
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) fields: Map<String, Value>,
-<<<<<<< HEAD
-    /// The line on which it begins, from 1.
-=======
     /// The line on which it begins, from 1, with empty lines that come before it.
->>>>>>> refs/heads/cli
     pub(super) line: u64,
     /// Bytes of the input read so far.
     pub(super) read: u64,
@@ -151,11 +147,7 @@ mod tests {
         let expected = [
             (2, json!({"title": "Brazil", "year": 1985})),
             (3, json!({"title": "two\nlines", "year": 1})),
-<<<<<<< HEAD
-            (6, json!({"title": "Ran", "year": 1985})),
-=======
             (5, json!({"title": "Ran", "year": 1985})),
->>>>>>> refs/heads/cli
         ];
         assert_eq!(found, expected);
     }

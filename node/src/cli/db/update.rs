@@ -29,11 +29,7 @@ Examples:
 pub(in super::super) struct Args {
     #[command(flatten)]
     target: Target,
-<<<<<<< HEAD
-    /// The document becomes this JSON object; it is made if it is not there
-=======
     /// The document becomes this JSON object
->>>>>>> refs/heads/cli
     #[arg(long, value_name = "JSON", value_parser = assign::object, conflicts_with_all = ["merge", "set", "unset", "increment", "add", "remove"])]
     replace: Option<String>,
     /// Set the fields of this JSON object, all others stay
@@ -61,12 +57,8 @@ pub(in super::super) struct Args {
 pub(super) async fn run(context: &mut Context, args: Args) -> Result<(), Failure> {
     let Args { target, replace, merge, set, unset, increment, add, remove, condition } = args;
     let mut changes = Vec::new();
-<<<<<<< HEAD
-    changes.extend(replace.map(Change::Save));
-=======
     // A save alone would make a document that is not there; a merge of nothing is refused then, and else does nothing.
     changes.extend(replace.into_iter().flat_map(|fields| [Change::Merge("{}".into()), Change::Save(fields)]));
->>>>>>> refs/heads/cli
     changes.extend(merge.map(Change::Merge));
     changes.extend(set.into_iter().map(|assign| Change::Set(assign.into())));
     changes.extend(unset.iter().map(|path| Change::Unset(path.to_string())));

@@ -4,14 +4,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::super::exit::Failure;
-<<<<<<< HEAD
-use super::super::format::rfc3339;
-use super::super::view::Author;
-use super::point;
-=======
 use super::super::format::{self, rfc3339};
 use super::super::view::Author;
->>>>>>> refs/heads/cli
 use crate::api::pb;
 
 /// A value that the daemon sends as text.
@@ -44,11 +38,7 @@ impl From<Option<pb::Place>> for Place {
         Self {
             counter: place.as_ref().map(|place| place.counter),
             time: place.as_ref().map(|place| rfc3339(place.time >> 16)),
-<<<<<<< HEAD
-            point: place.as_ref().map(|place| point::of_time(place.time)),
-=======
             point: place.as_ref().map(|place| format::point(place.time)),
->>>>>>> refs/heads/cli
             log: place.map(|place| place.log),
         }
     }
@@ -186,11 +176,7 @@ impl TryFrom<pb::Version> for Version {
         Ok(Self {
             version: version.version,
             time: rfc3339(version.time >> 16),
-<<<<<<< HEAD
-            point: point::of_time(version.time),
-=======
             point: format::point(version.time),
->>>>>>> refs/heads/cli
             log: version.log,
             counter: version.counter,
             author: version.author.map(Into::into),

@@ -8,11 +8,7 @@ use serde_json::{Value, json};
 use super::super::context::Context;
 use super::super::exit::{Exit, Failure};
 use super::super::{format, resolve};
-<<<<<<< HEAD
-use super::{point, view};
-=======
 use super::view;
->>>>>>> refs/heads/cli
 use crate::api::pb;
 use crate::api::pb::watch_response::{Change, Step};
 
@@ -39,15 +35,9 @@ pub(in super::super) struct Args {
     /// Only changes of this kind; can be repeated
     #[arg(long, value_name = "KIND")]
     kind: Vec<Kind>,
-<<<<<<< HEAD
     /// Go on after this cursor, as --json has printed it; of several threads the last one of each
     #[arg(long, value_name = "CURSOR", conflicts_with = "from_start")]
     after: Vec<String>,
-=======
-    /// Go on after this cursor, as --json has printed it
-    #[arg(long, value_name = "CURSOR", conflicts_with = "from_start")]
-    after: Option<String>,
->>>>>>> refs/heads/cli
     /// All documents that exist first
     #[arg(long)]
     from_start: bool,
@@ -170,11 +160,7 @@ fn step_json(cursor: &str, step: &Step) -> Result<Value, Failure> {
                 "collection": change.collection, "id": change.id,
                 "document": change.json.as_deref().map(view::value).transpose()?,
                 "log": by.map(|by| &by.log), "counter": by.map(|by| by.counter),
-<<<<<<< HEAD
-                "time": by.map(|by| format::rfc3339(by.time >> 16)), "point": by.map(|by| point::of_time(by.time)),
-=======
                 "time": by.map(|by| format::rfc3339(by.time >> 16)), "point": by.map(|by| format::point(by.time)),
->>>>>>> refs/heads/cli
             })
         }
         Step::Lagged(_) => json!({ "cursor": cursor, "step": "lagged" }),

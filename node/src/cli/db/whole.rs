@@ -60,11 +60,7 @@ pub(super) async fn hash(context: &mut Context, args: HashArgs) -> Result<(), Fa
 
 fn held_text(held: &pb::Held) -> String {
     let why = match &held.why {
-<<<<<<< HEAD
-        Some(Why::Ahead(millis)) => format!("its time is {} ahead of the clock here", format::duration(*millis)),
-=======
         Some(Why::Ahead(time)) => format!("its time, {}, is too far ahead of the clock here", format::time(time >> 16)),
->>>>>>> refs/heads/cli
         Some(Why::NoKey(_)) => "there is no key for it here".into(),
         Some(Why::NoBody(_)) => "its body has not arrived".into(),
         None => "for a reason that this version of spool does not know".into(),
@@ -73,22 +69,13 @@ fn held_text(held: &pb::Held) -> String {
 }
 
 fn held_json(held: &pb::Held) -> Value {
-<<<<<<< HEAD
-    let (why, ahead) = match &held.why {
-        Some(Why::Ahead(millis)) => ("ahead", Some(*millis)),
-=======
     let (why, time) = match &held.why {
         Some(Why::Ahead(time)) => ("ahead", Some(format::rfc3339(time >> 16))),
->>>>>>> refs/heads/cli
         Some(Why::NoKey(_)) => ("no-key", None),
         Some(Why::NoBody(_)) => ("no-body", None),
         None => ("unknown", None),
     };
-<<<<<<< HEAD
-    json!({ "log": held.log, "counter": held.counter, "why": why, "ahead_ms": ahead })
-=======
     json!({ "log": held.log, "counter": held.counter, "why": why, "time": time })
->>>>>>> refs/heads/cli
 }
 
 /// Fold all events of a thread anew
@@ -131,14 +118,6 @@ mod tests {
 
     #[test]
     fn what_is_held_back_says_why() {
-<<<<<<< HEAD
-        let held = pb::Held { log: "12D3".into(), counter: 7, why: Some(Why::Ahead(90_000)) };
-        assert_eq!(held_text(&held), "12D3 from #7 on: its time is 90.0 s ahead of the clock here");
-        assert_eq!(held_json(&held), json!({ "log": "12D3", "counter": 7, "why": "ahead", "ahead_ms": 90_000 }));
-        let held = pb::Held { why: Some(Why::NoBody(pb::held::NoBody {})), ..held };
-        assert!(held_text(&held).ends_with("its body has not arrived"));
-        assert_eq!(held_json(&held)["ahead_ms"], Value::Null);
-=======
         let held = pb::Held { log: "12D3".into(), counter: 7, why: Some(Why::Ahead(1_517_966_773_840 << 16)) };
         assert_eq!(
             held_text(&held),
@@ -149,6 +128,5 @@ mod tests {
         let held = pb::Held { why: Some(Why::NoBody(pb::held::NoBody {})), ..held };
         assert!(held_text(&held).ends_with("its body has not arrived"));
         assert_eq!(held_json(&held)["time"], Value::Null);
->>>>>>> refs/heads/cli
     }
 }
