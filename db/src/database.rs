@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod commits;
+mod conflicts;
 mod history;
 mod limits;
 mod recent;

@@ -1,6 +1,7 @@
 //! Events of a thread folded into state: collections of JSON documents, the same on every peer that has the same events.
 
 pub mod collection;
+pub mod conflicts;
 pub mod database;
 pub mod document;
 pub mod documents;

@@ -99,6 +99,10 @@ pub const ATTEMPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(
 pub const RESTORE_IN_FLIGHT: usize = 8;
 /// How often a restore goes over what others have changed meanwhile.
 pub const RESTORE_PASSES: u32 = 16;
+/// Other documents that one duplicate names: people look at some of them, and there may be as many as documents.
+pub const MAX_CONFLICT_OTHERS: usize = 16;
+/// Documents whose values are remembered at once to find those that are equal, a few hundred bytes each.
+pub const CONFLICT_VALUES: u64 = 32_768;
 /// Documents of a view that are read at once, so that no more are held than a page of them.
 pub const SCANNED_DOCUMENTS: usize = 64;
 /// Changes that make one state of a document out of another one; beyond, all its fields are replaced at once: that is smaller than so many paths.
