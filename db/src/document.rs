@@ -3,7 +3,7 @@
 //! Changes are applied one after another, and each finds what the ones before it have left. That is the whole definition of merging: whoever applies the same
 //! changes in the same order has the same document. Late changes are inserted by applying again from there on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
@@ -17,10 +17,13 @@ use crate::{
 
 mod fields;
 mod marks;
+mod size;
 #[cfg(test)]
 mod tests;
 
 use marks::Mark;
+pub use size::Size;
+pub(crate) use size::size_of;
 
 /// Whether a document exists. A register of its own: writing a field never changes it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -91,7 +94,7 @@ impl Document {
         most: usize,
     ) -> bool {
         let changes: Vec<_> = changes.into_iter().collect();
-        let grows: usize = changes.iter().map(|(_, change)| bound(change)).sum();
+        let grows = self.growth(&changes);
         let before = (size.0.saturating_add(grows) > most).then(|| self.clone());
         for (index, change) in &changes {
             self.change(&stamp, *index, change);
@@ -112,6 +115,17 @@ impl Document {
     /// Applies one change, however large the document becomes. For looking at what it comes to.
     pub(crate) fn apply_unbounded(&mut self, stamp: Stamp, change: &Change) {
         self.change(&stamp, 0, change);
+    }
+
+    /// More than these changes can add to the stored size. Each array that becomes a set is counted once, however many elements are added to it.
+    fn growth(&self, changes: &[(u32, &Change)]) -> usize {
+        let sets = changes.iter().filter_map(|(_, change)| match change {
+            Change::Add(path, _) | Change::Remove(path, _, _) => Some(path),
+            _ => None,
+        });
+        let sets: BTreeSet<&Path> = sets.filter(|path| !matches!(self.marks.get(*path), Some(Mark::Set(_)))).collect();
+        let marks: usize = sets.into_iter().filter_map(|path| path.get(&self.fields)).map(size::of_mark).sum();
+        size::STAMP + marks + changes.iter().map(|(_, change)| size::bound(change)).sum::<usize>()
     }
 
     fn change(&mut self, stamp: &Stamp, index: u32, change: &Change) {
@@ -314,54 +328,5 @@ impl Document {
             counter,
         });
         Ok(Self { existence, last, fields, marks: marks.into_iter().collect() })
-    }
-}
-
-/// An upper bound of a document's stored size, so that it is encoded only when it may have become too large.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size(usize);
-
-impl Size {
-    /// Of a document that was stored with this many bytes.
-    pub fn stored(bytes: usize) -> Self {
-        Self(bytes)
-    }
-}
-
-impl Default for Size {
-    fn default() -> Self {
-        Self(Document::default().to_bytes().len() + 64)
-    }
-}
-
-/// More than a change can add to a document's stored size.
-fn bound(change: &Change) -> usize {
-    /// A dot, and the heads of the arrays around it.
-    const DOT: usize = 64;
-    let path = |path: &Path| path.names().iter().map(|name| name.len() + 9).sum::<usize>() + 18;
-    // Marks repeat the value that shows and the path; sets and numbers may change their form.
-    2 * match change {
-        Change::Create(fields) => size_of(fields),
-        Change::Set(at, value) | Change::Replace(at, value) | Change::Add(at, value) => {
-            path(at) + value_bound(value) + DOT
-        }
-        Change::Keep(at, value, _) | Change::Remove(at, value, _) => path(at) + value_bound(value) + DOT,
-        Change::Increment(at, _) => path(at) + 9,
-        Change::Unset(_) | Change::Delete | Change::Undelete => 0,
-    }
-}
-
-/// About the memory that fields take.
-pub(crate) fn size_of(fields: &Map<String, Value>) -> usize {
-    fields.iter().map(|(name, value)| name.len() + 9 + value_bound(value)).sum()
-}
-
-fn value_bound(value: &Value) -> usize {
-    match value {
-        Value::Null | Value::Bool(_) => 1,
-        Value::Number(_) => 9,
-        Value::String(text) => text.len() + 9,
-        Value::Array(items) => 9 + items.iter().map(value_bound).sum::<usize>(),
-        Value::Object(fields) => 9 + size_of(fields),
     }
 }

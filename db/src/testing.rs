@@ -30,6 +30,8 @@ use crate::{
     source::{self, Body, Event, Page, Record, Source},
 };
 
+pub mod drafts;
+pub mod oracle;
 mod peer;
 
 pub use peer::Peer;
@@ -184,15 +186,26 @@ impl Rooms {
     /// If it cannot be written to.
     pub fn on(kv: Arc<dyn Kv>) -> Self {
         let thread = ThreadId::new(Variant::Raw, [7; 32]);
-        let keys = ThreadKeys::new(vec![Epoch::generate([7; 64])]).expect("one epoch");
-        let state = ThreadState { keys, name: None, joined_millis: 0, addresses: Vec::new() };
-        let store = Store::with_kv(kv).expect("an empty store");
-        let committer = Committer::spawn(&store, Options::default(), |_| {}).expect("a thread");
-        let write = Write::Thread { thread: thread.clone(), state: Arc::new(state) };
-        let commit = Commit { batch: BatchId(1), durability: Durability::Sync, writes: vec![write] };
-        committer.handle().submit(commit).expect("the writer runs");
-        committer.shutdown();
+        let store = Store::with_kv(kv).expect("a store");
+        if store.view(&thread, 0).expect("the store can be read").is_none() {
+            let keys = ThreadKeys::new(vec![Epoch::generate([7; 64])]).expect("one epoch");
+            let state = ThreadState { keys, name: None, joined_millis: 0, addresses: Vec::new() };
+            let committer = Committer::spawn(&store, Options::default(), |_| {}).expect("a thread");
+            let write = Write::Thread { thread: thread.clone(), state: Arc::new(state) };
+            let commit = Commit { batch: BatchId(1), durability: Durability::Sync, writes: vec![write] };
+            committer.handle().submit(commit).expect("the writer runs");
+            committer.shutdown();
+        }
         Self { store, thread, world: Arc::default() }
+    }
+
+    /// A room, for whoever folds something else than a [`World`].
+    ///
+    /// # Panics
+    ///
+    /// If the store cannot be read.
+    pub fn view(&self, room: u8) -> View {
+        self.store.view(&self.thread, room).expect("the store can be read").expect("the thread is there")
     }
 
     /// All records.
@@ -211,7 +224,7 @@ impl Rooms {
     /// If the room cannot be read.
     pub fn replica(&self, room: u8) -> Replica {
         let delivered = Delivered { world: self.world.clone(), arrived: Arc::default() };
-        let view = self.store.view(&self.thread, room).expect("the store can be read").expect("the thread is there");
+        let view = self.view(room);
         let projector = open(&view, &delivered);
         Replica { delivered, view, projector }
     }
@@ -409,7 +422,7 @@ impl Rooms {
     /// If the room cannot be read.
     pub fn database_within(&self, room: u8, limits: Limits) -> (Database, Local) {
         let delivered = Delivered { world: self.world.clone(), arrived: Arc::default() };
-        let view = self.store.view(&self.thread, room).expect("the store can be read").expect("the thread is there");
+        let view = self.view(room);
         let local = Local { delivered: delivered.clone(), log: World::log(room), queue: Arc::default() };
         let database =
             Database::open(view, Arc::new(delivered), Box::new(local.clone()), limits).expect("the view opens");

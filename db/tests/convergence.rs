@@ -1,18 +1,15 @@
 //! The same set of events gives the same bytes on every replica, whatever the order, duplication or delay.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
-
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use proptest::prelude::*;
-use serde_json::{Value, json};
 use spool_db::{
-    Change, Document, Operation, Path, Stamp, Target, Transaction,
-    document::Size,
-    operation::Decoded,
-    source::{Body, Event},
-    testing::{NOW, Replica, Rooms, World, body},
+    Target,
+    testing::{
+        NOW, Replica, Rooms, World, body,
+        drafts::{self, Draft},
+        oracle,
+    },
 };
 use spool_proto::{LogId, clock::Time};
 
@@ -33,55 +30,10 @@ enum Step {
     Late { replica: u8, log: u8, counter: u8 },
 }
 
-/// A change before its writer has looked at the document.
-#[derive(Debug, Clone)]
-enum Draft {
-    Create(Value),
-    Set(&'static str, Value),
-    Replace(&'static str, Value),
-    Unset(&'static str),
-    Increment(&'static str, i8),
-    Add(&'static str, u8),
-    Remove(&'static str, u8),
-    Keep(&'static str, u8),
-    Delete,
-    Undelete,
-}
-
 const LOGS: u8 = 5;
 
-fn paths() -> impl Strategy<Value = &'static str> {
-    prop::sample::select(vec!["a", "a.b", "a.b.c", "n", "s", "m"])
-}
-
-fn values() -> impl Strategy<Value = Value> {
-    prop::sample::select(vec![
-        json!(1),
-        json!("x"),
-        json!([1, 2]),
-        json!({"b": 2}),
-        json!({"b": {"c": 3}}),
-        json!(null),
-    ])
-}
-
-fn drafts() -> impl Strategy<Value = Draft> {
-    prop_oneof![
-        3 => values().prop_map(|value| Draft::Create(json!({"a": value, "n": 0}))),
-        3 => (paths(), values()).prop_map(|(path, value)| Draft::Set(path, value)),
-        1 => (paths(), values()).prop_map(|(path, value)| Draft::Replace(path, value)),
-        1 => paths().prop_map(Draft::Unset),
-        2 => (paths(), any::<i8>()).prop_map(|(path, by)| Draft::Increment(path, by)),
-        2 => (paths(), 0u8..3).prop_map(|(path, value)| Draft::Add(path, value)),
-        2 => (paths(), 0u8..3).prop_map(|(path, value)| Draft::Remove(path, value)),
-        1 => (paths(), any::<u8>()).prop_map(|(path, value)| Draft::Keep(path, value)),
-        1 => Just(Draft::Delete),
-        1 => Just(Draft::Undelete),
-    ]
-}
-
 fn steps() -> impl Strategy<Value = Step> {
-    let changes = prop::collection::vec((0u8..4, drafts()), 1..4);
+    let changes = prop::collection::vec((0u8..4, drafts::meeting()), 1..4);
     prop_oneof![
         8 => (0..LOGS, changes, any::<bool>(), -3i8..4).prop_map(|(writer, changes, cite, drift)| Step::Write { writer, changes, cite, drift }),
         8 => (any::<u8>(), 0..LOGS, 1u8..6).prop_map(|(replica, log, count)| Step::Deliver { replica, log, count }),
@@ -90,25 +42,6 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => (0..LOGS, any::<u8>()).prop_map(|(log, at)| Step::Fork { log, at }),
         1 => (any::<u8>(), 0..LOGS, any::<u8>()).prop_map(|(replica, log, counter)| Step::Late { replica, log, counter }),
     ]
-}
-
-fn change(draft: &Draft, document: &Document) -> Change {
-    let path = |text: &str| Path::parse(text).unwrap();
-    match draft.clone() {
-        Draft::Create(value) => Change::Create(value.as_object().unwrap().clone()),
-        Draft::Set(at, value) => Change::Set(path(at), value),
-        Draft::Replace(at, value) => Change::Replace(path(at), value),
-        Draft::Unset(at) => Change::Unset(path(at)),
-        Draft::Increment(at, by) => Change::Increment(path(at), by.into()),
-        Draft::Add(at, value) => Change::Add(path(at), value.into()),
-        Draft::Remove(at, value) => {
-            let observed = document.observed(&path(at), &value.into());
-            Change::Remove(path(at), value.into(), observed)
-        }
-        Draft::Keep(at, value) => Change::Keep(path(at), value.into(), document.seen(&path(at))),
-        Draft::Delete => Change::Delete,
-        Draft::Undelete => Change::Undelete,
-    }
 }
 
 struct Case {
@@ -179,12 +112,8 @@ impl Case {
             (0..LOGS).map(World::log).filter(|other| *other != log && replica.end(other) > 0).collect();
         let heads = others.iter().map(|other| (*other, replica.end(other)));
         let heads: Vec<_> = heads.filter(|_| cite).collect();
-        let operations = changes.iter().map(|(id, draft)| {
-            let target = Target::new("things", id.to_string());
-            let change = change(draft, &replica.document(&target));
-            Operation::Change(target, change)
-        });
-        let transaction = Transaction { reverts: None, operations: operations.collect() };
+        let target = |id: u8| Target::new("things", id.to_string());
+        let transaction = drafts::transaction(changes, target, |target| replica.document(target));
         let last = self.times.get(&log).copied().unwrap_or_default();
         let clock = NOW - 1_000 + self.seed / 3;
         let time = Time::after(last, clock.saturating_add_signed(i64::from(drift) * 2));
@@ -212,46 +141,6 @@ impl Case {
             assert!(progress.held.is_empty(), "{:?}", progress.held);
         }
     }
-
-    /// What the rules say, read off all records at once.
-    fn expected(&self) -> BTreeMap<Target, Document> {
-        let world = self.rooms.world();
-        let counts = |log: &LogId, counter: u64| self.forks.get(log).is_none_or(|fork| counter < *fork);
-        let mut events: BTreeMap<Stamp, Bytes> = BTreeMap::new();
-        for (log, length) in world.logs() {
-            let mut above = Time::default();
-            for counter in (1..=length).filter(|counter| counts(&log, *counter)) {
-                let record = world.record(&log, counter);
-                let Event::Open { time, heads, body: Body::Here(body) } = &record.event else { panic!("all are open") };
-                let cited = heads.iter().filter(|head| counts(&head.log, head.counter));
-                let later = |head: &spool_proto::event::CitedHead| {
-                    let Event::Open { time: cited, .. } = world.record(&head.log, head.counter).event else {
-                        return false;
-                    };
-                    cited >= *time
-                };
-                if *time > above && !cited.into_iter().any(later) {
-                    events.insert(record.stamp(&log).unwrap(), body.clone());
-                }
-                above = above.max(*time);
-            }
-        }
-        let mut documents: BTreeMap<Target, Document> = BTreeMap::new();
-        for (stamp, body) in events {
-            let Ok(Decoded::Transaction(transaction)) = Transaction::decode(&body) else { panic!("a transaction") };
-            let mut by_target: BTreeMap<Target, Vec<(u32, Change)>> = BTreeMap::new();
-            for (index, operation) in (0..).zip(transaction.operations) {
-                let Operation::Change(target, change) = operation else { panic!("all are known") };
-                by_target.entry(target).or_default().push((index, change));
-            }
-            for (target, changes) in by_target {
-                let document = documents.entry(target).or_default();
-                let changes = changes.iter().map(|(index, change)| (*index, change));
-                document.apply(stamp, changes, &mut Size::default());
-            }
-        }
-        documents
-    }
 }
 
 proptest! {
@@ -262,12 +151,12 @@ proptest! {
         let mut case = Case::new(replicas);
         steps.iter().for_each(|step| case.take(step));
         case.finish();
-        let expected = case.expected();
+        let expected = oracle::documents(&oracle::events(&case.replicas[0].delivered));
         for (number, replica) in case.replicas.iter().enumerate() {
             for (target, document) in &expected {
                 prop_assert_eq!(&replica.document(target), document, "{} at replica {}", target.id, number);
             }
-            prop_assert_eq!(replica.hash(), case.replicas[0].hash(), "replica {}", number);
+            prop_assert_eq!(replica.hash(), oracle::hash(&expected), "replica {}", number);
         }
     }
 }

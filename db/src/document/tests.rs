@@ -1,7 +1,9 @@
+use proptest::prelude::*;
 use serde_json::json;
 use spool_proto::clock::Time;
 
 use super::*;
+use crate::testing::drafts::{Draft, meeting};
 
 fn stamp(time: u64) -> Stamp {
     Stamp { time: Time::from_u64(time), log: [1; 32], counter: time }
@@ -138,4 +140,30 @@ fn what_would_make_a_document_too_large_has_no_effect() {
     assert_eq!((document.fields.len(), document.last), (1, Some(stamp(2))), "none of the event's changes");
     assert!(document.apply(stamp(3), [(0, &text(10)), (1, &more)], &mut size));
     assert_eq!(document.fields.len(), 2);
+}
+
+/// Arrays of some length among the values that the drafts have, so that one addition turns much into a set.
+fn changes_with_arrays() -> impl Strategy<Value = Draft> {
+    let array = prop::collection::vec(prop_oneof![any::<u64>(), 0..300u64], 0..60).prop_map(Value::from);
+    let at = prop::sample::select(vec!["a", "a.b", "s", "m", "a.0"]);
+    prop_oneof![3 => meeting(), 1 => (at, array).prop_map(|(at, array)| Draft::Set(at, array))]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    /// From whatever stored document an event begins, of which its changes know nothing.
+    #[test]
+    fn no_event_makes_a_document_larger_than_its_bound(
+        events in prop::collection::vec((any::<[u64; 2]>(), prop::collection::vec(changes_with_arrays(), 1..6)), 1..20),
+    ) {
+        let mut document = Document::default();
+        for ([time, counter], drafts) in events {
+            let mut size = Size::stored(document.to_bytes().len());
+            let changes: Vec<_> = drafts.iter().map(|draft| draft.change(&document)).collect();
+            let stamp = Stamp { time: Time::from_u64(time), log: [1; 32], counter };
+            document.apply(stamp, (0..).zip(&changes), &mut size);
+            prop_assert!(document.to_bytes().len() <= size.0, "{:?}", changes);
+        }
+    }
 }

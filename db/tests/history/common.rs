@@ -5,88 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use spool_db::{
-    Change, Document, Limits, Operation, Path, Stamp, Target, Transaction,
-    document::Size,
+    Change, Document, Limits, Operation, Stamp, Target, Transaction,
     history::{self, At},
-    operation::{Decoded, Reverts},
-    source::{Body, Event},
-    testing::{NOW, Replica, Rooms, World, body},
+    operation::Reverts,
+    testing::{
+        NOW, Replica, Rooms, World, body,
+        drafts::{self, Draft},
+        oracle::{self, Placed},
+    },
 };
 use spool_proto::{LogId, clock::Time};
 
-/// A change before its writer has looked at the document.
-#[derive(Debug, Clone)]
-pub(crate) enum Draft {
-    Create(Value),
-    Set(&'static str, Value),
-    Replace(&'static str, Value),
-    Unset(&'static str),
-    Increment(&'static str, i8),
-    Add(&'static str, u8),
-    Remove(&'static str, u8),
-    Keep(&'static str, u8),
-    Delete,
-    Undelete,
-}
-
-impl Draft {
-    pub(crate) fn change(&self, document: &Document) -> Change {
-        match self.clone() {
-            Draft::Create(value) => Change::Create(value.as_object().unwrap().clone()),
-            Draft::Set(at, value) => Change::Set(path(at), value),
-            Draft::Replace(at, value) => Change::Replace(path(at), value),
-            Draft::Unset(at) => Change::Unset(path(at)),
-            Draft::Increment(at, by) => Change::Increment(path(at), by.into()),
-            Draft::Add(at, value) => Change::Add(path(at), value.into()),
-            Draft::Remove(at, value) => remove(document, at, &value.into()),
-            Draft::Keep(at, value) => Change::Keep(path(at), value.into(), document.seen(&path(at))),
-            Draft::Delete => Change::Delete,
-            Draft::Undelete => Change::Undelete,
-        }
-    }
-}
-
-pub(crate) fn values() -> impl Strategy<Value = Value> {
-    prop::sample::select(vec![
-        json!(1),
-        json!("x"),
-        json!([1, 2]),
-        json!({"b": 2}),
-        json!({"b": {"c": 3}, "d": 1}),
-        json!(null),
-    ])
-}
-
-/// Counters at `n`, sets at `s`, anything at `a`; so that what was undone leaves nothing but zeros and empty sets behind.
-pub(crate) fn drafts() -> impl Strategy<Value = Draft> {
-    let anywhere = || prop::sample::select(vec!["a", "a.b", "a.b.c", "a.d", "m"]);
-    prop_oneof![
-        3 => values().prop_map(|value| Draft::Create(json!({"a": value, "n": 3}))),
-        4 => (anywhere(), values()).prop_map(|(at, value)| Draft::Set(at, value)),
-        1 => Just(Draft::Set("n", json!(7))),
-        1 => Just(Draft::Set("s", json!([2, 0]))),
-        2 => (anywhere(), values()).prop_map(|(at, value)| Draft::Replace(at, value)),
-        1 => Just(Draft::Replace("", json!({"a": {"z": 1}, "s": [1]}))),
-        2 => prop::sample::select(vec!["a", "a.b", "m", "n", "s"]).prop_map(Draft::Unset),
-        2 => any::<i8>().prop_map(|by| Draft::Increment("n", by)),
-        2 => (0u8..3).prop_map(|value| Draft::Add("s", value)),
-        2 => (0u8..3).prop_map(|value| Draft::Remove("s", value)),
-        1 => (prop::sample::select(vec!["a", "m"]), any::<u8>()).prop_map(|(at, value)| Draft::Keep(at, value)),
-        1 => Just(Draft::Delete),
-        1 => Just(Draft::Undelete),
-    ]
-}
-
-pub(crate) fn path(text: &str) -> Path {
-    Path::parse(text).unwrap()
-}
-
 pub(crate) fn film(number: u8) -> Target {
     Target::new("films", number.to_string())
-}
-
-pub(crate) fn remove(document: &Document, at: &str, value: &Value) -> Change {
-    Change::Remove(path(at), value.clone(), document.observed(&path(at), value))
 }
 
 /// What shows of all documents.
@@ -145,12 +76,7 @@ impl Rig {
     }
 
     pub(crate) fn draft(&self, drafts: &[(u8, Draft)]) -> Transaction {
-        let operations = drafts.iter().map(|(number, draft)| {
-            let target = film(*number);
-            let change = draft.change(&self.replica.document(&target));
-            Operation::Change(target, change)
-        });
-        Transaction { reverts: None, operations: operations.collect() }
+        drafts::transaction(drafts, film, |target| self.replica.document(target))
     }
 
     pub(crate) fn fork(&mut self, writer: u8, at: u64) {
@@ -204,40 +130,14 @@ impl Rig {
         visible(documents.iter().map(|(document, target)| (target, document)))
     }
 
-    /// All events that count, with their changes.
-    pub(crate) fn events(&self) -> BTreeMap<Stamp, Vec<(Target, u32, Change)>> {
-        let world = self.rooms.world();
-        let mut events = BTreeMap::new();
-        for (log, length) in world.logs() {
-            let end = self.forks.get(&log).map_or(length, |fork| length.min(fork - 1));
-            for counter in 1..=end {
-                let record = world.record(&log, counter);
-                let Event::Open { body: Body::Here(body), .. } = &record.event else { panic!("all are open") };
-                let Ok(Decoded::Transaction(transaction)) = Transaction::decode(body) else { panic!("a transaction") };
-                let changes = (0..).zip(transaction.operations).map(|(index, operation)| match operation {
-                    Operation::Change(target, change) => (target, index, change),
-                    Operation::Unknown(_) => panic!("all are known"),
-                });
-                events.insert(record.stamp(&log).unwrap(), changes.collect());
-            }
-        }
-        events
+    /// All events that count and were delivered, with their changes.
+    pub(crate) fn events(&self) -> BTreeMap<Stamp, Vec<Placed>> {
+        oracle::events(&self.replica.delivered)
     }
 
     /// All documents after each event.
-    pub(crate) fn prefixes(&self) -> Vec<(Stamp, BTreeMap<Target, Document>)> {
-        let mut documents: BTreeMap<Target, Document> = BTreeMap::new();
-        let mut prefixes = Vec::new();
-        for (stamp, changes) in self.events() {
-            let targets: BTreeSet<_> = changes.iter().map(|(target, _, _)| target.clone()).collect();
-            for target in targets {
-                let own = changes.iter().filter(|(changed, _, _)| *changed == target);
-                let own = own.map(|(_, index, change)| (*index, change));
-                documents.entry(target.clone()).or_default().apply(stamp, own, &mut Size::default());
-            }
-            prefixes.push((stamp, documents.clone()));
-        }
-        prefixes
+    pub(crate) fn prefixes(&self) -> Vec<(Stamp, oracle::Documents)> {
+        oracle::prefixes(&self.events())
     }
 }
 
@@ -271,7 +171,7 @@ pub(crate) enum Step {
 pub(crate) const WRITERS: u8 = 3;
 
 pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let drafts = || prop::collection::vec((0u8..3, drafts()), 1..4);
+    let drafts = || prop::collection::vec((0u8..3, drafts::apart()), 1..4);
     let step = prop_oneof![
         10 => (0..WRITERS, drafts(), 0u8..100).prop_map(|(writer, drafts, ago)| Step::Write { writer, drafts, ago }),
         6 => (0..WRITERS, 1u8..4).prop_map(|(writer, count)| Step::Deliver { writer, count }),

@@ -2,10 +2,14 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use spool_db::{Change, Document, Stamp, document::Size, history::changes_between, limits::MAX_DIFFERENCES};
+use spool_db::{
+    Change, Document, Stamp,
+    document::Size,
+    history::changes_between,
+    limits::MAX_DIFFERENCES,
+    testing::drafts::{Draft, apart, path},
+};
 use spool_proto::clock::Time;
-
-use crate::common::{Draft, drafts, path};
 
 fn document(drafts: &[Draft]) -> Document {
     let mut document = Document::default();
@@ -31,9 +35,9 @@ proptest! {
 
     #[test]
     fn differences_make_one_document_out_of_the_other(
-        one in prop::collection::vec(drafts(), 0..12),
-        two in prop::collection::vec(drafts(), 0..12),
-        common in prop::collection::vec(drafts(), 0..6),
+        one in prop::collection::vec(apart(), 0..12),
+        two in prop::collection::vec(apart(), 0..12),
+        common in prop::collection::vec(apart(), 0..6),
     ) {
         let from = document(&[&common[..], &one].concat());
         let to = document(&[&common[..], &two].concat());

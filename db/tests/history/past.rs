@@ -7,10 +7,11 @@ use serde_json::json;
 use spool_db::{
     Change, Document, Stamp, Target,
     history::{self, At, Order, Page, Version, VersionId},
+    testing::drafts::{Draft, path},
 };
 use spool_proto::clock::Time;
 
-use crate::common::{Draft, Rig, film, path, played, steps, visible};
+use crate::common::{Rig, film, played, steps, visible};
 
 fn page(order: Order, after: Option<Stamp>, count: usize) -> Page {
     Page { order, after, count, bytes: usize::MAX }

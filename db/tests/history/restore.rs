@@ -6,10 +6,11 @@ use spool_db::{
     Change, Limits, Operation, Target, Transaction,
     history::{self, At, Scope, Tag},
     limits::MAX_TRANSACTION_BYTES,
+    testing::drafts::path,
 };
 use spool_proto::clock::Time;
 
-use crate::common::{Rig, film, path, played, steps, visible};
+use crate::common::{Rig, film, played, steps, visible};
 
 /// A writer that has written nothing else: the others' logs may be forked.
 const RESTORER: u8 = 7;

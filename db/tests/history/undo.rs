@@ -7,10 +7,13 @@ use spool_db::{
     history::{Error, Scope, undo},
     limits::UNDO_RECORDS,
     operation::Reverts,
-    testing::World,
+    testing::{
+        World,
+        drafts::{path, remove},
+    },
 };
 
-use crate::common::{Rig, film, path, remove};
+use crate::common::{Rig, film};
 
 const ALL: Scope = Scope::Database;
 

@@ -7,10 +7,13 @@ use serde_json::{Value, json};
 use spool_db::{
     Change, Operation, Path, Stamp, Transaction,
     history::{Error, Scope},
-    testing::World,
+    testing::{
+        World,
+        drafts::{Draft, apart, path, values},
+    },
 };
 
-use crate::common::{Draft, Rig, Visible, drafts, film, path, values, without_traces};
+use crate::common::{Rig, Visible, film, without_traces};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -21,7 +24,7 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        5 => prop::collection::vec((0u8..3, drafts()), 1..4).prop_map(Step::Write),
+        5 => prop::collection::vec((0u8..3, apart()), 1..4).prop_map(Step::Write),
         4 => Just(Step::Undo),
         3 => Just(Step::Redo),
     ];
@@ -118,7 +121,7 @@ enum ForeignStep {
 fn foreign_steps() -> impl Strategy<Value = ForeignStep> {
     let paths = || prop::sample::select(vec!["a", "a.b", "a.b.c", "n", "s", "m"]);
     prop_oneof![
-        4 => drafts().prop_map(ForeignStep::Mine),
+        4 => apart().prop_map(ForeignStep::Mine),
         2 => (paths(), values()).prop_map(|(at, value)| ForeignStep::Mine(Draft::Set(at, value))),
         4 => (paths(), 0u64..60).prop_map(|(at, ago)| ForeignStep::Theirs { at, ago }),
         3 => Just(ForeignStep::Undo),
