@@ -167,6 +167,18 @@ pub(crate) fn version(reader: &Reader<'_>, target: &Target) -> Result<VersionId,
     stored::state(&value).map(VersionId::of).ok_or(Error::Damaged("a document"))
 }
 
+/// What the hash over all documents begins with.
+pub(crate) const HASH_PREFIX: &[u8] = b"spool/1 documents";
+
+/// One document of that hash.
+pub(crate) fn hash_one(hash: &mut sha2::Sha256, key: &[u8], state: &[u8]) {
+    use sha2::Digest as _;
+    for part in [key, state] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+}
+
 /// How many documents exist, in all collections but Spool's own.
 ///
 /// # Errors
@@ -192,17 +204,14 @@ pub fn count(reader: &Reader<'_>) -> Result<u64, Error> {
 /// [`Error`].
 pub fn hash(reader: &Reader<'_>) -> Result<[u8; 32], Error> {
     use sha2::Digest as _;
-    let mut hash = sha2::Sha256::new_with_prefix(b"spool/1 documents");
+    let mut hash = sha2::Sha256::new_with_prefix(HASH_PREFIX);
     let mut damaged = false;
     reader.scan_prefix(keys::DOCUMENTS, &mut |key, value| {
         let Some(state) = stored::state(value) else {
             damaged = true;
             return ControlFlow::Break(());
         };
-        hash.update((key.len() as u64).to_be_bytes());
-        hash.update(key);
-        hash.update((state.len() as u64).to_be_bytes());
-        hash.update(state);
+        hash_one(&mut hash, key, state);
         ControlFlow::Continue(())
     })?;
     if damaged { Err(Error::Damaged("a document")) } else { Ok(hash.finalize().into()) }
