@@ -40,6 +40,7 @@ const VERSION: u64 = 2;
 pub struct Documents {
     /// Events of a document between two states that are kept.
     keep_every: u16,
+    version: u64,
     /// Changes of the last batch.
     changes: Vec<Change>,
     committed: Vec<Change>,
@@ -65,11 +66,19 @@ impl Documents {
     pub fn keeping(keep_every: u16) -> Self {
         Self {
             keep_every,
+            version: VERSION,
             changes: Vec::new(),
             committed: Vec::new(),
             feed: changes::Feed::default(),
             indexes: indexes::Indexes::default(),
         }
+    }
+
+    /// Says that it is of another version, as an older program would.
+    #[cfg(any(test, feature = "test-utils"))]
+    #[must_use]
+    pub fn of_version(self, version: u64) -> Self {
+        Self { version, ..self }
     }
 
     /// What the batches since the last call have changed, oldest first.
@@ -80,7 +89,7 @@ impl Documents {
 
 impl Reducer for Documents {
     fn version(&self) -> u64 {
-        VERSION
+        self.version
     }
 
     fn lasting_key(&self) -> &'static [u8] {
