@@ -30,6 +30,7 @@ mod revert;
 mod schemas;
 mod standing;
 mod unique;
+mod verify;
 
 use commits::Commits;
 pub use limits::{Limit, Limits};
@@ -39,6 +40,7 @@ pub use restore::Restored;
 pub use revert::Reverted;
 use schemas::Schemas;
 use standing::Standing;
+pub use verify::{Fault, Verification, What};
 
 /// What a database needs of the node that it is on.
 pub trait Appender: Send + Sync {

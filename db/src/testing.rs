@@ -112,6 +112,31 @@ impl Delivered {
         *end = until.max(*end);
     }
 
+    /// Tells of a fork.
+    ///
+    /// # Panics
+    ///
+    /// If another thread panicked with it.
+    pub fn fork(&self, log: LogId, at: u64) {
+        let mut arrived = self.arrived();
+        let fork = arrived.forks.entry(log).or_insert(at);
+        *fork = at.min(*fork);
+    }
+
+    /// Lets the body of an event be missing, or arrive.
+    ///
+    /// # Panics
+    ///
+    /// If another thread panicked with it.
+    pub fn set_missing(&self, log: LogId, counter: u64, missing: bool) {
+        let mut arrived = self.arrived();
+        if missing {
+            arrived.missing.insert((log, counter));
+        } else {
+            arrived.missing.remove(&(log, counter));
+        }
+    }
+
     fn end(&self, log: &LogId) -> u64 {
         let arrived = self.arrived();
         let until = arrived.logs.get(log).copied().unwrap_or(0);
@@ -217,6 +242,15 @@ impl Rooms {
         self.world.lock().expect("no panic while locked")
     }
 
+    /// A room, for a test that looks into it or damages it.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be read.
+    pub fn view(&self, room: u8) -> View {
+        self.store.view(&self.thread, room).expect("the store can be read").expect("the thread is there")
+    }
+
     /// A replica that has nothing yet, in a room of its own.
     ///
     /// # Panics
@@ -243,19 +277,12 @@ impl Replica {
 
     /// Tells of a fork.
     pub fn fork(&self, log: LogId, at: u64) {
-        let mut arrived = self.delivered.arrived();
-        let fork = arrived.forks.entry(log).or_insert(at);
-        *fork = at.min(*fork);
+        self.delivered.fork(log, at);
     }
 
     /// Lets the body of an event be missing, or arrive.
     pub fn set_missing(&self, log: LogId, counter: u64, missing: bool) {
-        let mut arrived = self.delivered.arrived();
-        if missing {
-            arrived.missing.insert((log, counter));
-        } else {
-            arrived.missing.remove(&(log, counter));
-        }
+        self.delivered.set_missing(log, counter, missing);
     }
 
     /// How much of a log was delivered.
