@@ -33,6 +33,8 @@ pub use stored::Entry;
 
 /// Number of the view.
 pub const VIEW: u8 = 1;
+/// Number of the view in which another one is folded afresh, to hold it against that.
+pub const SCRATCH_VIEW: u8 = 2;
 /// What this program understands of transactions, and how it keeps what comes of them. Since 2 indexes on `_mod` and `_id` have entries.
 const VERSION: u64 = 2;
 
