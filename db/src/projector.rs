@@ -31,8 +31,12 @@ use crate::{
 mod cursor;
 mod judge;
 mod keys;
+mod passed;
+mod progress;
 
 use cursor::Cursor;
+pub(crate) use passed::{Positions, missing_bodies, positions, void_because_of_unfolded};
+pub use progress::{Held, Progress, Why};
 
 /// Folds events into a view. Pure: the same events give the same view, in whatever order and batches they come.
 pub trait Reducer: Send {
@@ -104,41 +108,6 @@ pub enum Error {
         /// Ours.
         known: u64,
     },
-}
-
-/// How far a view is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// There is more to do at once.
-    pub more: bool,
-    /// Events that were folded in or taken back.
-    pub events: usize,
-    /// What is not folded in, and why.
-    pub held: Vec<Held>,
-    /// Records that are folded in or passed over for good, and records that are here and count.
-    pub folded: (u64, u64),
-}
-
-/// Records of a log that are not folded in yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
-    /// The log.
-    pub log: LogId,
-    /// The first of them.
-    pub counter: u64,
-    /// What they wait for.
-    pub why: Why,
-}
-
-/// What an event waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    /// Its time is too far ahead of the clock here; all later events of the log wait with it.
-    Ahead(Time),
-    /// The key that opens it; all later events of the log wait with it.
-    Key,
-    /// Its body has not arrived.
-    Body,
 }
 
 /// Keeps one view up to date. There is only one of each view.
@@ -506,49 +475,6 @@ impl Fold {
         }
         Ok(())
     }
-}
-
-/// How far each log is folded.
-pub(crate) type Positions = BTreeMap<LogId, u64>;
-
-/// How far each log is folded in a view.
-pub(crate) fn positions(reader: &Reader<'_>) -> Result<Positions, Error> {
-    Ok(cursor::load(reader)?.into_iter().map(|(log, cursor)| (log, cursor.counter)).collect())
-}
-
-/// The events that a view has passed over because their bodies were not there, by log, sorted.
-pub(crate) fn missing_bodies(reader: &Reader<'_>) -> Result<BTreeMap<LogId, Vec<u64>>, Error> {
-    let mut found: BTreeMap<LogId, Vec<u64>> = BTreeMap::new();
-    reader.scan_prefix(keys::MISSING, &mut |key, _| {
-        if let Some((log, counter)) = keys::log_and_counter(key) {
-            found.entry(log).or_default().push(counter);
-        }
-        ControlFlow::Continue(())
-    })?;
-    Ok(found)
-}
-
-/// The events that a view has passed over because they cite something later that was here, though not folded yet; by log, sorted.
-pub(crate) fn void_because_of_unfolded(
-    reader: &Reader<'_>,
-    ends: &Positions,
-) -> Result<BTreeMap<LogId, Vec<u64>>, Error> {
-    let mut found: BTreeMap<LogId, Vec<u64>> = BTreeMap::new();
-    reader.scan_prefix(keys::VOID, &mut |key, cited| {
-        let cited = cited
-            .split_first_chunk::<32>()
-            .and_then(|(log, counter)| Some((LogId::from_public_key(log).ok()?, keys::number(counter).ok()?)));
-        let is_unfolded = cited.is_some_and(|(log, counter)| counter > ends.get(&log).copied().unwrap_or(0));
-        if is_unfolded
-            && let Some(stamp) = keys::stamp(key)
-            && let Some(log) = stamp.log_id()
-        {
-            found.entry(log).or_default().push(stamp.counter);
-        }
-        ControlFlow::Continue(())
-    })?;
-    found.values_mut().for_each(|counters| counters.sort_unstable());
-    Ok(found)
 }
 
 fn read_one(source: &dyn Source, log: &LogId, counter: u64) -> Result<Option<Record>, Error> {
