@@ -76,6 +76,12 @@ impl Documents {
         }
     }
 
+    /// Lets the positions of changes begin after this one, if they are not further already.
+    pub(crate) fn with_positions_after(mut self, start: u64) -> Self {
+        self.feed = changes::Feed::after(start);
+        self
+    }
+
     /// Says that it is of another version, as an older program would.
     #[cfg(any(test, feature = "test-utils"))]
     #[must_use]
@@ -143,7 +149,7 @@ impl Reducer for Documents {
 
     fn aborted(&mut self) {
         self.changes.clear();
-        self.feed = changes::Feed::default();
+        self.feed.reset();
         self.indexes.forget();
     }
 }

@@ -121,3 +121,5 @@ pub const UNDO_RECORDS: u64 = 1_000;
 pub const UNDO_READ_RECORDS: u64 = 16;
 /// Logs that are read ahead at once. One event of each may be as large as a transaction, so this bounds what reading holds to some 20 MiB.
 pub const READ_LOGS: usize = 64;
+/// Positions of the feed of changes for each millisecond: more than can be given out in one, so that those of a later start are beyond those of an earlier one.
+pub const POSITIONS_PER_MILLISECOND: u64 = 1 << 20;

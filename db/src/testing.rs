@@ -224,7 +224,7 @@ impl Rooms {
         Self { store, thread, world: Arc::default() }
     }
 
-    /// A room, for whoever folds something else than a [`World`].
+    /// A room, for whoever folds something else than a [`World`], looks into it or damages it.
     ///
     /// # Panics
     ///
@@ -240,15 +240,6 @@ impl Rooms {
     /// If another thread panicked with it.
     pub fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().expect("no panic while locked")
-    }
-
-    /// A room, for a test that looks into it or damages it.
-    ///
-    /// # Panics
-    ///
-    /// If it cannot be read.
-    pub fn view(&self, room: u8) -> View {
-        self.store.view(&self.thread, room).expect("the store can be read").expect("the thread is there")
     }
 
     /// A replica that has nothing yet, in a room of its own.
