@@ -31,6 +31,7 @@ use crate::{
 };
 
 pub mod drafts;
+pub mod hostile;
 pub mod oracle;
 
 /// A wall clock that is ahead of every event of a test, unless the test wants otherwise: milliseconds since 1970.
