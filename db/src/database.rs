@@ -1,6 +1,9 @@
 //! One thread's database: the view of its documents, kept up to date, and the way in for new transactions.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+};
 
 use spool_proto::{LogId, clock::Time};
 use spool_store::View;
@@ -18,14 +21,26 @@ use crate::{
 };
 
 mod commits;
+mod conflicts;
+mod history;
+mod limits;
 mod recent;
+mod restore;
+mod revert;
 mod schemas;
+mod standing;
 mod unique;
+mod verify;
 
 use commits::Commits;
+pub use limits::{Limit, Limits};
 pub use recent::Changes;
 use recent::Recent;
+pub use restore::Restored;
+pub use revert::Reverted;
 use schemas::Schemas;
+use standing::Standing;
+pub use verify::{Fault, Verification, What};
 
 /// What a database needs of the node that it is on.
 pub trait Appender: Send + Sync {
@@ -34,6 +49,9 @@ pub trait Appender: Send + Sync {
 
     /// Random bytes, for ids.
     fn random(&self) -> [u8; 10];
+
+    /// The log that events go to; `None` as long as there is none, because nothing was written yet.
+    fn own_log(&self) -> Option<LogId>;
 
     /// Puts an event at the end of the log; those that are given one after another get their places in that order. Calls `done` once it is there, or is not
     /// going to be; never before this has returned.
@@ -64,6 +82,12 @@ pub struct Database(Arc<Shared>);
 struct Shared {
     view: View,
     appender: Box<dyn Appender>,
+    limits: Limits,
+    /// The same as the projector's, for those who only read.
+    source: Mutex<Arc<dyn Source>>,
+    standing: Mutex<Standing>,
+    /// Held while an undo or redo is found and queued: two that were found at once would take back the same.
+    reverting: Mutex<()>,
     projector: Mutex<Projector<Documents>>,
     /// Locked after the projector, never before it.
     commits: Mutex<Commits>,
@@ -77,17 +101,27 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Database {
-    /// Takes a thread's database up where it was left.
+    /// Takes a thread's database up where it was left. Local writes and queries keep to these limits, as far as they are not beyond what every peer keeps to.
     ///
     /// # Errors
     ///
     /// [`projector::Error`].
-    pub fn open(view: View, source: Arc<dyn Source>, appender: Box<dyn Appender>) -> Result<Self, projector::Error> {
-        let projector = Projector::open(view.clone(), source, Documents::default())?;
+    pub fn open(
+        view: View,
+        source: Arc<dyn Source>,
+        appender: Box<dyn Appender>,
+        limits: Limits,
+    ) -> Result<Self, projector::Error> {
+        let projector = Projector::open(view.clone(), source.clone(), Documents::default())?;
+        let standing = Standing::at_rest(&projector)?;
         let position = documents::changes::last(&view.reader())?;
         Ok(Self(Arc::new(Shared {
             view,
             appender,
+            limits: limits.clamped(),
+            source: Mutex::new(source),
+            standing: Mutex::new(standing),
+            reverting: Mutex::default(),
             projector: Mutex::new(projector),
             commits: Mutex::default(),
             schemas: Mutex::default(),
@@ -105,6 +139,7 @@ impl Database {
     pub fn step(&self, now_millis: u64, blocks_arrived: bool) -> Result<Progress, projector::Error> {
         let mut projector = lock(&self.0.projector);
         let progress = projector.step(now_millis, blocks_arrived)?;
+        lock(&self.0.standing).moved(&projector, &progress);
         lock(&self.0.recent).extend(projector.reducer_mut().take_changes());
         let mut commits = lock(&self.0.commits);
         let done = commits.folded(projector.positions());
@@ -116,7 +151,7 @@ impl Database {
 
     /// Reads one state as often as it takes.
     pub fn read<T>(&self, read: impl FnOnce(&Read<'_>) -> T) -> T {
-        self.0.view.snapshot(|reader| read(&Read::new(reader)))
+        self.0.view.snapshot(|reader| read(&Read::new(reader, self.0.limits)))
     }
 
     /// Runs a transaction and queues its event; `done` is told when its effect can be read. What is returned is what `write` returned.
@@ -134,9 +169,9 @@ impl Database {
         done: Committed,
     ) -> Result<T, Error> {
         let (result, draft) = self.0.view.snapshot(|reader| {
-            let mut transaction = Write::new(reader);
+            let mut transaction = Write::new(reader, self.0.limits);
             let result = write(&mut transaction)?;
-            Ok::<_, Error>((result, transaction.into_draft(reverts)))
+            Ok::<_, Error>((result, transaction.into_draft(reverts)?))
         })?;
         self.queue(draft, done)?;
         Ok(result)
@@ -167,23 +202,34 @@ impl Database {
         }
     }
 
+    /// What local writes and queries may use.
+    pub fn limits(&self) -> Limits {
+        self.0.limits
+    }
+
     /// An id for a new document: a lower-case ULID, above all that were given out before.
     pub fn new_id(&self) -> String {
         lock(&self.0.ids).next(self.0.appender.now_millis(), self.0.appender.random())
     }
 
     fn queue(&self, draft: Draft, done: Committed) -> Result<(), Error> {
-        if draft.transaction.operations.is_empty() {
+        // What reverts a transaction of which nothing is left has no operations, but is remembered.
+        let is_nothing = draft.transaction.operations.is_empty() && draft.transaction.reverts.is_none();
+        if is_nothing && !draft.has_saved {
             done(Ok(None));
             return Ok(());
         }
-        let Draft { transaction, seen, written, definitions } = draft;
+        let Draft { transaction, seen, written, touched, definitions, has_saved: _ } = draft;
         lock(&self.0.schemas).check(&written, &definitions)?;
-        let body = transaction.encode().map_err(|error| match (error, written.keys().next()) {
-            (crate::operation::Error::TooLarge(_), _) | (_, None) => Error::TooLarge,
-            (source, Some(target)) => Error::Operation { target: target.clone(), source },
+        // All operations were found to be good one by one, and to fit together.
+        let body = transaction.encode().map_err(|source| {
+            let target = written.keys().next().cloned().unwrap_or_else(|| Target::new("", ""));
+            Error::Operation { target, source }
         })?;
         let mut commits = lock(&self.0.commits);
+        if commits.is_stopped() {
+            return Err(Error::Append("the node has ended".into()));
+        }
         let reader = self.0.view.reader();
         for (target, seen) in &seen {
             let hidden = commits.is_in_flight(target) && *seen != Seen::Existence(true);
@@ -191,11 +237,17 @@ impl Database {
                 return Err(Error::Conflict(target.clone()));
             }
         }
+        if is_nothing {
+            drop(commits);
+            done(Ok(None));
+            return Ok(());
+        }
         let claims = unique::check(&reader, &written, &definitions)?;
         if let Some(target) = commits.claimed(&claims) {
             return Err(Error::Conflict(target));
         }
-        let number = commits.begin(written.into_keys().collect(), claims, done);
+        let touched: BTreeSet<Target> = written.into_keys().chain(touched).collect();
+        let number = commits.begin(touched.into_iter().collect(), claims, done);
         let shared = Arc::downgrade(&self.0);
         // Under the lock, so that events are queued in the order in which their transactions were found to be free of conflict.
         self.0.appender.append(
@@ -238,6 +290,15 @@ impl Database {
         documents::Collection::new(&self.0.view.reader(), collection).count()
     }
 
+    /// That hash, and how many documents exist, of one state.
+    ///
+    /// # Errors
+    ///
+    /// [`projector::Error`].
+    pub fn hash_and_count(&self) -> Result<([u8; 32], u64), projector::Error> {
+        self.0.view.snapshot(|reader| Ok((documents::hash(reader)?, documents::count(reader)?)))
+    }
+
     /// A hash over all documents, equal on all peers that have folded the same events.
     ///
     /// # Errors
@@ -245,6 +306,13 @@ impl Database {
     /// [`projector::Error`].
     pub fn hash(&self) -> Result<[u8; 32], projector::Error> {
         self.0.view.snapshot(documents::hash)
+    }
+
+    /// Nothing will be folded any more: whoever waits for the effect of a transaction is told that it is not known.
+    pub fn stop(&self) {
+        let waiting = lock(&self.0.commits).stop();
+        // Not under a lock: whoever is told may come back at once.
+        waiting.into_iter().for_each(|done| done(Err(Error::Append("the node has ended".into()))));
     }
 
     /// Drops the view and folds it anew. Readers see it grow, and whoever reads changes is given all documents once more.
@@ -255,6 +323,7 @@ impl Database {
     pub fn rebuild(&self) -> Result<(), projector::Error> {
         let mut projector = lock(&self.0.projector);
         projector.rebuild()?;
+        *lock(&self.0.standing) = Standing::at_rest(&projector)?;
         let position = documents::changes::last(&self.0.view.reader())?;
         lock(&self.0.recent).clear(position);
         Ok(())
@@ -262,6 +331,7 @@ impl Database {
 
     /// Reads events with other keys from now on.
     pub fn set_source(&self, source: Arc<dyn Source>) {
+        *lock(&self.0.source) = source.clone();
         lock(&self.0.projector).set_source(source);
     }
 }

@@ -65,6 +65,13 @@ pub struct Damaged;
 #[derive(Serialize, Deserialize)]
 struct Stored(u64, Option<(u64, serde_bytes::ByteArray<32>, u64)>, Map<String, Value>, Vec<(Path, Mark)>);
 
+/// The fields of a document as people see them.
+pub(crate) fn with_own_fields(mut fields: Map<String, Value>, id: &str, last: Option<Stamp>) -> Map<String, Value> {
+    fields.insert("_id".to_owned(), id.into());
+    fields.insert("_mod".to_owned(), last.map_or(0, |last| last.modified()).into());
+    fields
+}
+
 impl Document {
     /// Applies the changes that one event makes to this document, with their positions in the event.
     ///
@@ -75,9 +82,20 @@ impl Document {
         changes: impl IntoIterator<Item = (u32, &'a Change)>,
         size: &mut Size,
     ) -> bool {
+        self.apply_within(stamp, changes, size, MAX_DOCUMENT_BYTES)
+    }
+
+    /// As [`apply`](Self::apply), with another bound.
+    pub(crate) fn apply_within<'a>(
+        &mut self,
+        stamp: Stamp,
+        changes: impl IntoIterator<Item = (u32, &'a Change)>,
+        size: &mut Size,
+        most: usize,
+    ) -> bool {
         let changes: Vec<_> = changes.into_iter().collect();
         let grows = self.growth(&changes);
-        let before = (size.0.saturating_add(grows) > MAX_DOCUMENT_BYTES).then(|| self.clone());
+        let before = (size.0.saturating_add(grows) > most).then(|| self.clone());
         for (index, change) in &changes {
             self.change(&stamp, *index, change);
         }
@@ -85,13 +103,18 @@ impl Document {
         size.0 = size.0.saturating_add(grows);
         if let Some(before) = before {
             let exact = self.to_bytes().len();
-            if exact > MAX_DOCUMENT_BYTES {
+            if exact > most {
                 *self = Self { last: self.last, ..before };
                 return false;
             }
             size.0 = exact;
         }
         true
+    }
+
+    /// Applies one change, however large the document becomes. For looking at what it comes to.
+    pub(crate) fn apply_unbounded(&mut self, stamp: Stamp, change: &Change) {
+        self.change(&stamp, 0, change);
     }
 
     /// More than these changes can add to the stored size. Each array that becomes a set is counted once, however many elements are added to it.
@@ -255,10 +278,7 @@ impl Document {
 
     /// The fields as people see them, with `_id` and `_mod`; none if it does not exist.
     pub fn shown(&self, id: &str) -> Option<Map<String, Value>> {
-        let mut fields = self.is_alive().then(|| self.fields.clone())?;
-        fields.insert("_id".to_owned(), id.into());
-        fields.insert("_mod".to_owned(), self.last.map_or(0, |last| last.modified()).into());
-        Some(fields)
+        self.is_alive().then(|| with_own_fields(self.fields.clone(), id, self.last))
     }
 
     /// The stored form: canonical, and the same on every peer.

@@ -6,6 +6,7 @@
 //! Histories are read off the view, so a caller that wants its own last change to be among them lets it be folded first.
 
 mod difference;
+mod find;
 mod pack;
 mod past;
 mod restore;
@@ -15,9 +16,12 @@ mod version;
 mod versions;
 
 pub use difference::changes_between;
+pub(crate) use find::PastCollection;
+pub(crate) use past::Present;
 pub use past::{At, document_at, documents_at};
 pub use restore::{Restore, restore};
-pub use tags::{Tag, tag, tagged, tags, untag};
+pub use tags::{Tag, tag, tag_target, tagged, tags};
+pub(crate) use undo::touched;
 pub use undo::{Error, redo, undo};
 pub use version::{Malformed, VersionId};
 pub use versions::{Order, Page, Version, versions};

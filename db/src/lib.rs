@@ -1,6 +1,7 @@
 //! Events of a thread folded into state: collections of JSON documents, the same on every peer that has the same events.
 
 pub mod collection;
+pub mod conflicts;
 pub mod database;
 pub mod document;
 pub mod documents;
@@ -18,7 +19,7 @@ pub mod stores;
 pub mod testing;
 pub mod transaction;
 
-pub use database::Database;
+pub use database::{Database, Limits};
 pub use document::Document;
 pub use operation::{Change, Operation, Target, Transaction};
 pub use path::Path;

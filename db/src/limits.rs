@@ -89,10 +89,26 @@ pub const MAX_MESSAGE_BYTES: usize = 256;
 pub const INDEX_STEP: usize = 2_048;
 /// Compiled schemas that are kept.
 pub const CACHED_SCHEMAS: usize = 64;
+/// Documents that one transaction may rely on: each is looked at once more when it commits, and held in memory until then.
+pub const MAX_SEEN: usize = 100_000;
 /// How often a transaction is run before it is given up, if others are always faster.
 pub const MAX_ATTEMPTS: usize = 32;
 /// Pause between two attempts: what was faster has to be folded first.
 pub const ATTEMPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(2);
+/// Transactions of a restore that are under way at once: the disk is written to while the next ones are found.
+pub const RESTORE_IN_FLIGHT: usize = 8;
+/// How often a restore goes over what others have changed meanwhile.
+pub const RESTORE_PASSES: u32 = 16;
+/// Other documents that one duplicate names: people look at some of them, and there may be as many as documents.
+pub const MAX_CONFLICT_OTHERS: usize = 16;
+/// Documents whose values are remembered at once to find those that are equal, a few hundred bytes each.
+pub const CONFLICT_VALUES: u64 = 32_768;
+/// Keys of two views that are read at once to compare them.
+pub const COMPARED_KEYS: usize = 1_024;
+/// Faults that a verification lists; it counts all of them.
+pub const MAX_FAULTS: usize = 100;
+/// How often a view that moves on is verified before it is believed to be damaged.
+pub const VERIFY_ATTEMPTS: u32 = 3;
 /// Documents of a view that are read at once, so that no more are held than a page of them.
 pub const SCANNED_DOCUMENTS: usize = 64;
 /// Changes that make one state of a document out of another one; beyond, all its fields are replaced at once: that is smaller than so many paths.

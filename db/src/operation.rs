@@ -191,6 +191,27 @@ impl Operation {
             Operation::Unknown(_) => Ok(()),
         }
     }
+
+    /// Bytes of its encoding.
+    pub(crate) fn bytes(&self) -> usize {
+        let mut count = Count(0);
+        // Nothing but an operation of an unknown kind has no encoding.
+        serde_ipld_dagcbor::to_writer(&mut count, self).map_or(0, |()| count.0)
+    }
+}
+
+/// Takes bytes and keeps their number.
+struct Count(usize);
+
+impl std::io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Target {
@@ -200,13 +221,26 @@ impl Target {
     }
 
     fn check(&self) -> Result<(), Error> {
-        check_collection(&self.collection)?;
-        check_id(&self.id)
+        check_target(self)
     }
 }
 
+/// Whether a document can be there.
+///
+/// # Errors
+///
+/// [`Error::Collection`], [`Error::Id`].
+pub fn check_target(target: &Target) -> Result<(), Error> {
+    check_collection(&target.collection)?;
+    check_id(&target.id)
+}
+
 /// Names of collections: letters, digits, single hyphens between them. What begins with an underscore is Spool's own.
-pub(crate) fn check_collection(name: &str) -> Result<(), Error> {
+///
+/// # Errors
+///
+/// [`Error::Collection`].
+pub fn check_collection(name: &str) -> Result<(), Error> {
     let own = name.strip_prefix('_').unwrap_or(name);
     let good = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if name.len() > MAX_NAME_BYTES || !own.split('-').all(good) {
@@ -215,7 +249,12 @@ pub(crate) fn check_collection(name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-pub(crate) fn check_id(id: &str) -> Result<(), Error> {
+/// Whether a document can have this id.
+///
+/// # Errors
+///
+/// [`Error::Id`].
+pub fn check_id(id: &str) -> Result<(), Error> {
     if id.is_empty() || id.len() > MAX_ID_BYTES || id.chars().any(char::is_control) {
         return Err(Error::Id(id.to_owned()));
     }
@@ -223,6 +262,19 @@ pub(crate) fn check_id(id: &str) -> Result<(), Error> {
 }
 
 impl Change {
+    /// Levels of its path and its value together, once it was found to have no more than permitted.
+    pub(crate) fn depth(&self) -> usize {
+        match self {
+            Change::Create(fields) => fields.values().map(depth).max().unwrap_or(0) + 1,
+            Change::Set(path, value) | Change::Replace(path, value) | Change::Keep(path, value, _) => {
+                path.names().len() + depth(value)
+            }
+            Change::Add(path, value) | Change::Remove(path, value, _) => path.names().len() + 1 + depth(value),
+            Change::Unset(path) | Change::Increment(path, _) => path.names().len(),
+            Change::Delete | Change::Undelete => 0,
+        }
+    }
+
     fn check(&self) -> Result<(), Error> {
         match self {
             Change::Create(fields) => {
@@ -276,6 +328,16 @@ fn check_path(path: &Path) -> Result<(), Error> {
         return Err(Error::TooDeep);
     }
     check_name(first)
+}
+
+/// Levels within a value; a scalar has none.
+fn depth(value: &Value) -> usize {
+    let within = match value {
+        Value::Array(items) => items.iter().map(depth).max(),
+        Value::Object(fields) => fields.values().map(depth).max(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return 0,
+    };
+    within.unwrap_or(0) + 1
 }
 
 /// Recurses no deeper than it permits.

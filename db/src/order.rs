@@ -279,11 +279,18 @@ fn string_key(tag: u8, text: &str) -> Vec<u8> {
 }
 
 fn hash_key(tag: u8, value: &Value) -> Vec<u8> {
+    let mut key = vec![tag];
+    key.extend(hash(value));
+    key
+}
+
+/// A name that values share if [`compare`] says that they are equal, and no others.
+pub(crate) fn hash(value: &Value) -> [u8; HASH_BYTES] {
     let mut bytes = Vec::new();
     write_canonical(value, &mut bytes);
-    let mut key = vec![tag];
-    key.extend(&Sha256::digest(&bytes)[..HASH_BYTES]);
-    key
+    let mut name = [0; HASH_BYTES];
+    name.copy_from_slice(&Sha256::digest(&bytes)[..HASH_BYTES]);
+    name
 }
 
 /// Bytes that are the same for values that compare as equal, and for no others.

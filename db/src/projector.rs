@@ -31,8 +31,12 @@ use crate::{
 mod cursor;
 mod judge;
 mod keys;
+mod passed;
+mod progress;
 
 use cursor::Cursor;
+pub(crate) use passed::{Positions, missing_bodies, positions, void_because_of_unfolded};
+pub use progress::{Held, Progress, Why};
 
 /// Folds events into a view. Pure: the same events give the same view, in whatever order and batches they come.
 pub trait Reducer: Send {
@@ -104,39 +108,6 @@ pub enum Error {
         /// Ours.
         known: u64,
     },
-}
-
-/// How far a view is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// There is more to do at once.
-    pub more: bool,
-    /// Events that were folded in or taken back.
-    pub events: usize,
-    /// What is not folded in, and why.
-    pub held: Vec<Held>,
-}
-
-/// Records of a log that are not folded in yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
-    /// The log.
-    pub log: LogId,
-    /// The first of them.
-    pub counter: u64,
-    /// What they wait for.
-    pub why: Why,
-}
-
-/// What an event waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    /// Its time is too far ahead of the clock here; all later events of the log wait with it.
-    Ahead(Time),
-    /// The key that opens it; all later events of the log wait with it.
-    Key,
-    /// Its body has not arrived.
-    Body,
 }
 
 /// Keeps one view up to date. There is only one of each view.
@@ -228,6 +199,25 @@ impl<R: Reducer> Projector<R> {
         self.cursors.iter().map(|(log, cursor)| (*log, cursor.counter))
     }
 
+    /// The greatest time of all events up to there.
+    pub fn now(&self) -> Time {
+        self.cursors.values().map(Cursor::time).max().unwrap_or_default()
+    }
+
+    /// How many records are folded in or passed over for good, and how many are here and count.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Source`].
+    pub fn count(&self) -> Result<(u64, u64), Error> {
+        Ok(self.count_in(&self.source.logs()?))
+    }
+
+    fn count_in(&self, logs: &[(LogId, u64)]) -> (u64, u64) {
+        let folded = logs.iter().map(|(log, until)| self.folded(log).min(*until)).sum();
+        (folded, logs.iter().map(|(_, until)| until).sum())
+    }
+
     /// How far a log has been folded.
     fn folded(&self, log: &LogId) -> u64 {
         self.cursors.get(log).map_or(0, |cursor| cursor.counter)
@@ -282,7 +272,7 @@ impl<R: Reducer> Projector<R> {
         if !more {
             self.list_missing(&reader, &mut held)?;
         }
-        Ok(Progress { more, events, held })
+        Ok(Progress { more, events, held, folded: self.count_in(&logs) })
     }
 
     fn work(&mut self, reader: &Reader<'_>) -> Result<bool, Error> {

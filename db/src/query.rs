@@ -26,6 +26,7 @@ pub use filter::{Filter, Operator};
 pub use plan::{Index, Plan};
 pub use raw::RawDocument;
 pub use run::find;
+pub(crate) use sorter::bytes_of;
 
 /// The field under which a document has its id.
 pub const ID: &str = "_id";

@@ -23,7 +23,7 @@ use spool_store::{
 };
 
 use crate::{
-    Database, Projector, Transaction,
+    Database, Limits, Projector, Transaction,
     database::{Appender, Done, Receipt},
     documents::{self, Documents},
     projector::Progress,
@@ -33,6 +33,9 @@ use crate::{
 pub mod drafts;
 pub mod hostile;
 pub mod oracle;
+mod peer;
+
+pub use peer::Peer;
 
 /// A wall clock that is ahead of every event of a test, unless the test wants otherwise: milliseconds since 1970.
 pub const NOW: u64 = 1_700_000_000_000;
@@ -108,6 +111,31 @@ impl Delivered {
         let mut arrived = self.arrived();
         let end = arrived.logs.entry(log).or_default();
         *end = until.max(*end);
+    }
+
+    /// Tells of a fork.
+    ///
+    /// # Panics
+    ///
+    /// If another thread panicked with it.
+    pub fn fork(&self, log: LogId, at: u64) {
+        let mut arrived = self.arrived();
+        let fork = arrived.forks.entry(log).or_insert(at);
+        *fork = at.min(*fork);
+    }
+
+    /// Lets the body of an event be missing, or arrive.
+    ///
+    /// # Panics
+    ///
+    /// If another thread panicked with it.
+    pub fn set_missing(&self, log: LogId, counter: u64, missing: bool) {
+        let mut arrived = self.arrived();
+        if missing {
+            arrived.missing.insert((log, counter));
+        } else {
+            arrived.missing.remove(&(log, counter));
+        }
     }
 
     fn end(&self, log: &LogId) -> u64 {
@@ -215,6 +243,15 @@ impl Rooms {
         self.world.lock().expect("no panic while locked")
     }
 
+    /// A room, for a test that looks into it or damages it.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be read.
+    pub fn view(&self, room: u8) -> View {
+        self.store.view(&self.thread, room).expect("the store can be read").expect("the thread is there")
+    }
+
     /// A replica that has nothing yet, in a room of its own.
     ///
     /// # Panics
@@ -241,19 +278,12 @@ impl Replica {
 
     /// Tells of a fork.
     pub fn fork(&self, log: LogId, at: u64) {
-        let mut arrived = self.delivered.arrived();
-        let fork = arrived.forks.entry(log).or_insert(at);
-        *fork = at.min(*fork);
+        self.delivered.fork(log, at);
     }
 
     /// Lets the body of an event be missing, or arrive.
     pub fn set_missing(&self, log: LogId, counter: u64, missing: bool) {
-        let mut arrived = self.delivered.arrived();
-        if missing {
-            arrived.missing.insert((log, counter));
-        } else {
-            arrived.missing.remove(&(log, counter));
-        }
+        self.delivered.set_missing(log, counter, missing);
     }
 
     /// How much of a log was delivered.
@@ -372,14 +402,16 @@ impl Local {
         count
     }
 
-    /// Lets all queued events fail.
+    /// Lets all queued events fail; returns how many.
     ///
     /// # Panics
     ///
     /// If another thread panicked with it.
-    pub fn fail_queued(&self) {
+    pub fn fail_queued(&self) -> usize {
         let queued = std::mem::take(&mut *self.queue.lock().expect("no panic while locked"));
+        let count = queued.len();
         queued.into_iter().for_each(|(_, done)| done(Err("the disk is full".into())));
+        count
     }
 }
 
@@ -390,6 +422,10 @@ impl Appender for Local {
 
     fn random(&self) -> [u8; 10] {
         [7; 10]
+    }
+
+    fn own_log(&self) -> Option<LogId> {
+        self.delivered.arrived().logs.contains_key(&self.log).then_some(self.log)
     }
 
     fn append(&self, body: Vec<u8>, done: Done) {
@@ -404,10 +440,20 @@ impl Rooms {
     ///
     /// If the room cannot be read.
     pub fn database(&self, room: u8) -> (Database, Local) {
+        self.database_within(room, Limits::default())
+    }
+
+    /// The same, with limits for what is written there.
+    ///
+    /// # Panics
+    ///
+    /// If the room cannot be read.
+    pub fn database_within(&self, room: u8, limits: Limits) -> (Database, Local) {
         let delivered = Delivered { world: self.world.clone(), arrived: Arc::default() };
         let view = self.view(room);
         let local = Local { delivered: delivered.clone(), log: World::log(room), queue: Arc::default() };
-        let database = Database::open(view, Arc::new(delivered), Box::new(local.clone())).expect("the view opens");
+        let database =
+            Database::open(view, Arc::new(delivered), Box::new(local.clone()), limits).expect("the view opens");
         (database, local)
     }
 }

@@ -1,17 +1,21 @@
 //! Transactions: reads of one state, and writes that become one event or nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use spool_store::view::Reader;
 
 use crate::{Document, Target, Transaction, collection::Definition, documents, history::VersionId, projector};
 
 mod error;
+mod keep_both;
+mod overlay;
 mod read;
+mod save;
 mod write;
 
-pub use error::Error;
+pub use error::{Error, Kind};
 pub use read::Read;
+pub(crate) use read::of;
 pub use write::Write;
 
 /// What a transaction has relied on.
@@ -38,5 +42,9 @@ pub(crate) struct Draft {
     pub(crate) transaction: Transaction,
     pub(crate) seen: BTreeMap<Target, Seen>,
     pub(crate) written: BTreeMap<Target, Document>,
+    /// Documents that count as written, though perhaps nothing of them changes.
+    pub(crate) touched: BTreeSet<Target>,
     pub(crate) definitions: BTreeMap<String, Definition>,
+    /// That nothing, or not more, is to be changed was found by reading, so what was read has to hold still.
+    pub(crate) has_saved: bool,
 }

@@ -196,6 +196,26 @@ fn an_index_is_built_over_what_is_there_while_writes_go_on_and_dropped_again() {
     assert_eq!(rig.ids(&of).len() as u64, 50 + 2 * steps);
 }
 
+/// Neither is a field of the document as it is stored.
+#[test]
+fn the_time_of_the_last_change_and_the_id_have_indexes_as_well() {
+    let rig = Rig::defined(films().index("_mod", false).expect("a path").index("_id", false).expect("a path"));
+    for id in 0..9 {
+        rig.create(id, json!({})).expect("created");
+    }
+    let time = |id: u64| {
+        let shown = rig.database.read(|read| read.get(&film(id))).expect("readable").expect("there");
+        shown["_mod"].clone()
+    };
+    let since = json!({"where": {"_mod": {">": time(5)}}, "sort": [{"_mod": "desc"}], "index": "_mod"});
+    assert_eq!(rig.ids(&since), ["8", "7", "6"]);
+    let then = time(8);
+    rig.commit(|write| write.set(&film(2), Path::new(["n"]), 1.into())).expect("set");
+    let since = json!({"where": {"_mod": {">=": then}}, "index": "_mod"});
+    assert_eq!(rig.ids(&since), ["2", "8"]);
+    assert_eq!(rig.ids(&json!({"where": {"_id": {">": "6"}}, "index": "_id"})), ["7", "8"]);
+}
+
 #[test]
 fn no_two_documents_made_here_have_one_unique_value() {
     let rig = Rig::defined(films().index("title", true).expect("a path"));
@@ -228,6 +248,9 @@ fn no_two_documents_made_here_have_one_unique_value() {
     rig.create(12, json!({"title": format!("{long}1")})).expect("one");
     rig.create(13, json!({"title": format!("{long}2")})).expect("another");
     assert!(matches!(rig.create(14, json!({"title": format!("{long}2")})), Err(Error::Duplicate { .. })));
+    // One number, however it is written.
+    rig.create(15, json!({"title": 1})).expect("a number");
+    assert!(matches!(rig.create(16, json!({"title": 1.0})), Err(Error::Duplicate { .. })));
 }
 
 #[test]

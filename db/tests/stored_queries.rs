@@ -90,6 +90,7 @@ fn a_query_that_needs_too_much_memory_is_refused_by_name() {
     });
     let sorted = || query(&json!({"sort": [{"a": "asc"}]}));
     let error = database.read(|read| read.find("films", sorted(), Options { memory: 1_000 })).expect_err("too much");
-    assert!(error.to_string().contains("memory"), "{error}");
+    let why = std::error::Error::source(&error).expect("a reason").to_string();
+    assert!(error.to_string().contains("films") && why.contains("memory"), "{error}: {why}");
     assert_eq!(database.read(|read| read.find("films", sorted(), Options::default())).expect("answered").len(), 100);
 }

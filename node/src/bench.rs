@@ -3,6 +3,7 @@
 //! Figures of one run can be compared with each other; machines differ and are noisy, so nothing here is a test.
 
 mod child;
+mod documents;
 mod parts;
 mod report;
 mod rows;
@@ -36,10 +37,17 @@ pub async fn run(options: &Options, mut tell: impl FnMut(&Measured)) -> anyhow::
     for part in &parts {
         tell(&Measured::Part(part.clone()));
     }
-    for row in rows::all() {
-        if wanted(row.name) {
+    for row in rows::all().into_iter().filter(|row| wanted(row.name)) {
+        let measured = (row.run)(options.clone()).await?;
+        tell(&Measured::Row(measured.compare(&parts)));
+    }
+    let rows: Vec<_> = documents::all().into_iter().filter(|row| wanted(row.name)).collect();
+    if !rows.is_empty() {
+        let appends = Part { name: documents::APPENDS, rate: rows::append_rate(options).await?, unit: "events/s" };
+        tell(&Measured::Part(appends.clone()));
+        for row in rows {
             let measured = (row.run)(options.clone()).await?;
-            tell(&Measured::Row(measured.compare(&parts)));
+            tell(&Measured::Row(measured.compare(std::slice::from_ref(&appends))));
         }
     }
     Ok(())

@@ -16,8 +16,8 @@ mod verify;
 
 pub use append::{AppendOptions, Audience, Durability, Receipt};
 pub use database::{
-    CollectionInfo, Committed, Cursor, DatabaseState, DefinitionChange, DocumentChange, DocumentInfo, DocumentWrite, Folded, NoCursor,
-    Point, Restored, Reverted, WatchItem, WatchQuery, WatchStep,
+    CollectionInfo, Committed, Cursor, DatabaseState, DefinitionChange, DocumentChange, DocumentInfo, DocumentWrite,
+    Folded, NoCursor, Point, Restored, Reverted, WatchItem, WatchQuery, WatchStep,
 };
 pub use error::{BoxError, Error, ErrorKind};
 pub use log::{Author, Body, Control, Entry, Event, EventKind, LogItem, LogQuery, Time};

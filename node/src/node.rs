@@ -39,5 +39,6 @@ mod verify;
 
 pub use crate::model::Error;
 pub use append::Pending;
+pub use database::{Committing, Transaction, Way};
 pub use handle::Node;
 pub use start::Parts;

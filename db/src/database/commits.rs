@@ -16,6 +16,7 @@ pub(super) struct Commits {
     claims: BTreeMap<Claim, Target>,
     /// How far each log has been folded: an event may be before whoever appended it has been told.
     folded: BTreeMap<LogId, u64>,
+    stopped: bool,
 }
 
 struct Commit {
@@ -34,6 +35,17 @@ impl Commits {
     /// The document of a transaction on its way that takes one of these values.
     pub(super) fn claimed(&self, claims: &BTreeMap<Claim, Target>) -> Option<Target> {
         claims.keys().find_map(|claim| self.claims.get(claim).cloned())
+    }
+
+    /// Nothing will be folded any more. Returns all who wait.
+    pub(super) fn stop(&mut self) -> Vec<Committed> {
+        self.stopped = true;
+        let numbers: Vec<_> = self.under_way.keys().copied().collect();
+        numbers.into_iter().filter_map(|number| self.end(number)).map(|commit| commit.done).collect()
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped
     }
 
     pub(super) fn begin(&mut self, targets: Vec<Target>, claims: BTreeMap<Claim, Target>, done: Committed) -> u64 {

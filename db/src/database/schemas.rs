@@ -24,14 +24,15 @@ impl Schemas {
     ) -> Result<(), Error> {
         for (target, document) in written.iter().filter(|(_, document)| document.is_alive()) {
             let Some(definition) = definitions.get(&target.collection) else { continue };
-            let Some(schema) = self.schema(definition)? else { continue };
+            let Some(schema) = self.get(definition)? else { continue };
             let broken = |violations| Error::Schema { target: target.clone(), violations };
             schema.validate(&target.id, None, &document.fields).map_err(broken)?;
         }
         Ok(())
     }
 
-    fn schema(&mut self, definition: &Definition) -> Result<Option<&Schema>, Error> {
+    /// The schema of a collection, if it has one.
+    pub(super) fn get(&mut self, definition: &Definition) -> Result<Option<Schema>, Error> {
         let Some(text) = &definition.schema else { return Ok(None) };
         let name = &definition.name;
         if self.0.get(name).is_none_or(|(known, _)| known != text) {
@@ -42,6 +43,6 @@ impl Schemas {
             }
             self.0.insert(name.clone(), (text.clone(), schema));
         }
-        Ok(self.0.get(name).map(|(_, schema)| schema))
+        Ok(self.0.get(name).map(|(_, schema)| schema.clone()))
     }
 }

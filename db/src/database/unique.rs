@@ -9,7 +9,7 @@ use crate::{
     Document, Path, Target,
     collection::Definition,
     documents::{self, Collection, indexes},
-    order::{index_key, successor},
+    order::{compare, index_key, successor},
     query::Documents as _,
     transaction::Error,
 };
@@ -27,8 +27,9 @@ pub(super) fn check(
     for (target, document) in written.iter().filter(|(_, document)| document.is_alive()) {
         let Some(definition) = definitions.get(&target.collection) else { continue };
         for index in definition.indexes.iter().filter(|index| index.unique) {
-            let Some(value) = indexes::value(document, &index.path).filter(|value| !value.is_null()) else { continue };
-            let key = index_key(Some(value));
+            let value = indexes::value(&target.id, document, &index.path).filter(|value| !value.is_null());
+            let Some(value) = value else { continue };
+            let key = index_key(Some(&*value));
             let duplicate = |other: &str| Error::Duplicate {
                 target: target.clone(),
                 path: index.path.clone(),
@@ -36,17 +37,22 @@ pub(super) fn check(
             };
             let claim = (target.collection.clone(), index.path.clone(), key);
             if let Some(other) = claims.get(&claim)
-                && written.get(other).and_then(|other| indexes::value(other, &index.path)) == Some(value)
+                && written.get(other).is_some_and(|document| has(&other.id, document, &index.path, &value))
             {
                 return Err(duplicate(&other.id));
             }
-            if let Some(other) = taken(reader, target, &claim, value, written)? {
+            if let Some(other) = taken(reader, target, &claim, &value, written)? {
                 return Err(duplicate(&other));
             }
             claims.insert(claim, target.clone());
         }
     }
     Ok(claims)
+}
+
+/// Whether a document has this value, as queries compare: `1` and `1.0` are one.
+fn has(id: &str, document: &Document, path: &Path, value: &Value) -> bool {
+    compare(indexes::value(id, document, path).as_deref(), Some(value)).is_eq()
 }
 
 /// Another document that has the value and is not written by the same transaction. Keys are not exact, so the documents are asked.
@@ -68,7 +74,7 @@ fn taken(
     })?;
     for other in candidates {
         let document = documents::document(reader, &other)?.unwrap_or_default();
-        if document.is_alive() && indexes::value(&document, path) == Some(value) {
+        if document.is_alive() && has(&other.id, &document, path, value) {
             return Ok(Some(other.id));
         }
     }

@@ -24,6 +24,14 @@ pub struct Change {
     pub fields: Option<Map<String, Value>>,
 }
 
+impl Change {
+    /// The fields as people see them, with `_id` and `_mod`; none if it does not exist.
+    pub fn shown(&self) -> Option<Map<String, Value>> {
+        let fields = self.fields.clone()?;
+        Some(crate::document::with_own_fields(fields, &self.target.id, self.last))
+    }
+}
+
 /// What has happened to a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {

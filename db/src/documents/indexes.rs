@@ -1,6 +1,7 @@
 //! Indexes of collections: kept with the documents, built and dropped in steps while everything else goes on.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
 };
@@ -17,7 +18,7 @@ use crate::{
     operation::Target,
     order::index_entries,
     projector::Error,
-    query,
+    query::{self, ID, MODIFIED},
 };
 
 /// An index as the view has it.
@@ -89,7 +90,7 @@ impl Indexes {
     ) -> Result<(), Error> {
         let Some(indexes) = self.load(reader)?.get(&target.collection) else { return Ok(()) };
         for index in indexes.iter().filter(|index| index.state != State::Dropping) {
-            let (old, new) = (entries(before, &index.path), entries(after, &index.path));
+            let (old, new) = (entries(&target.id, before, &index.path), entries(&target.id, after, &index.path));
             let name = index.path.to_string();
             for gone in old.difference(&new) {
                 batch.delete(keys::index_entry(target, &name, gone));
@@ -189,7 +190,7 @@ fn build_some(
             }
             Ok((id, document)) => {
                 let target = Target::new(collection, id);
-                for key in entries(Some(&document), path) {
+                for key in entries(id, Some(&document), path) {
                     batch.put(keys::index_entry(&target, &path.to_string(), &key), keys::index_value(id));
                 }
                 *progress = target.id;
@@ -212,14 +213,18 @@ fn drop_some(collection: &str, name: &str, reader: &Reader<'_>, batch: &mut Batc
     Ok(seen < INDEX_STEP)
 }
 
-fn entries(document: Option<&Document>, path: &Path) -> BTreeSet<Vec<u8>> {
+fn entries(id: &str, document: Option<&Document>, path: &Path) -> BTreeSet<Vec<u8>> {
     let Some(document) = document.filter(|document| document.is_alive()) else { return BTreeSet::new() };
-    index_entries(value(document, path)).into_iter().collect()
+    index_entries(value(id, document, path).as_deref()).into_iter().collect()
 }
 
-/// What a document has at the path of an index.
-pub(crate) fn value<'a>(document: &'a Document, path: &Path) -> Option<&'a Value> {
-    path.get(&document.fields)
+/// What a document has at the path of an index, as it shows: its id and the time of its last change are no fields of it.
+pub(crate) fn value<'a>(id: &str, document: &'a Document, path: &Path) -> Option<Cow<'a, Value>> {
+    match path.names() {
+        [name] if name == ID => Some(Cow::Owned(id.into())),
+        [name] if name == MODIFIED => Some(Cow::Owned(document.last.map_or(0, |last| last.modified()).into())),
+        _ => path.get(&document.fields).map(Cow::Borrowed),
+    }
 }
 
 fn read_all(reader: &Reader<'_>) -> Result<BTreeMap<String, Vec<Index>>, Error> {
@@ -234,6 +239,46 @@ fn read_all(reader: &Reader<'_>) -> Result<BTreeMap<String, Vec<Index>>, Error> 
         ControlFlow::Continue(())
     })?;
     if damaged { Err(Error::Damaged("the state of an index")) } else { Ok(all) }
+}
+
+/// What a stored state says of an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// It has the entries of all documents.
+    Whole { unique: bool },
+    /// It is being built.
+    Partial { unique: bool },
+    /// It is being dropped.
+    Dropping,
+    /// Nothing that can be read.
+    Damaged,
+}
+
+impl Known {
+    pub(crate) fn of(state: &[u8]) -> Self {
+        match Index::parse("", state) {
+            None => Known::Damaged,
+            Some(Index { state: State::Built, unique, .. }) => Known::Whole { unique },
+            Some(Index { state: State::Building(_), unique, .. }) => Known::Partial { unique },
+            Some(Index { state: State::Dropping, .. }) => Known::Dropping,
+        }
+    }
+
+    fn is_unique(self) -> bool {
+        matches!(self, Known::Whole { unique: true } | Known::Partial { unique: true })
+    }
+
+    /// How what is known is not what it is to be.
+    pub(crate) fn differs(found: Option<Self>, fresh: Option<Self>) -> Option<&'static str> {
+        match (found, fresh) {
+            (Some(Known::Damaged), _) => Some("cannot be read"),
+            (Some(Known::Dropping) | None, None) => None,
+            (Some(Known::Whole { .. } | Known::Partial { .. }), None) => Some("is not defined"),
+            (Some(Known::Dropping) | None, Some(_)) => Some("is missing"),
+            (Some(found), Some(fresh)) if found.is_unique() != fresh.is_unique() => Some("is unique, or is not"),
+            (Some(_), Some(_)) => None,
+        }
+    }
 }
 
 /// The indexes of a collection, as queries know them. The name of an index is its path.

@@ -13,8 +13,10 @@
 use crate::{Stamp, operation::Target};
 
 pub(crate) const DOCUMENTS: &[u8] = &[1];
+pub(crate) const HISTORY: &[u8] = &[2];
 pub(crate) const FEED: &[u8] = &[3];
 pub(crate) const LAST_POSITION: &[u8] = &[5];
+pub(crate) const COUNTS: &[u8] = &[7];
 pub(crate) const INDEX_STATES: &[u8] = &[8];
 
 fn at(space: u8, target: &Target) -> Vec<u8> {
@@ -51,6 +53,12 @@ pub(crate) fn index_value(id: &str) -> Vec<u8> {
     vec![u8::try_from(id.len()).unwrap_or(u8::MAX)]
 }
 
+/// The id in an entry of an index.
+pub(crate) fn id_of_entry(key: &[u8], value: &[u8]) -> Option<String> {
+    let length = usize::from(*value.first()?);
+    std::str::from_utf8(key.get(key.len().checked_sub(length)?..)?).ok().map(str::to_owned)
+}
+
 /// What the states of a collection's indexes begin with.
 pub(crate) fn index_states(collection: &str) -> Vec<u8> {
     [INDEX_STATES, collection.as_bytes(), &[0]].concat()
@@ -66,7 +74,7 @@ pub(crate) fn index_of_state(key: &[u8]) -> Option<(&str, &str)> {
 }
 
 pub(crate) fn count(collection: &str) -> Vec<u8> {
-    [&[7], collection.as_bytes()].concat()
+    [COUNTS, collection.as_bytes()].concat()
 }
 
 /// The collection and id in the key of a document.

@@ -3,34 +3,34 @@
 use serde_json::Value;
 
 use crate::{
-    limits::{MAX_OPERATIONS, MAX_TRANSACTION_BYTES, TRANSACTION_HEAD_BYTES},
+    limits::{MAX_TRANSACTION_BYTES, TRANSACTION_HEAD_BYTES},
     operation::{Change, Operation, Target, Transaction},
     path::Path,
 };
 
-/// Bytes of the operations of one transaction.
-const ROOM: usize = MAX_TRANSACTION_BYTES - TRANSACTION_HEAD_BYTES;
-
-/// Bytes of an operation's encoding.
-pub(super) fn bytes(operation: &Operation) -> usize {
-    serde_ipld_dagcbor::to_vec(operation).map_or(0, |bytes| bytes.len())
-}
-
 /// A transaction in the making.
-#[derive(Default)]
 pub(super) struct Packer {
+    /// Operations of one transaction, and their bytes.
+    most: usize,
+    room: usize,
     operations: Vec<Operation>,
     bytes: usize,
     full: Vec<Transaction>,
 }
 
 impl Packer {
+    /// Makes transactions of at most so many operations and bytes.
+    pub(super) fn new(operations: usize, bytes: usize) -> Self {
+        let room = bytes.saturating_sub(TRANSACTION_HEAD_BYTES);
+        Self { most: operations, room, operations: Vec::new(), bytes: 0, full: Vec::new() }
+    }
+
     /// Adds the changes of a document. They stay in one transaction if they fit one.
     pub(super) fn push(&mut self, target: &Target, changes: Vec<Change>) {
         let mut operations = Vec::new();
-        changes.into_iter().for_each(|change| split(target, change, &mut operations));
+        changes.into_iter().for_each(|change| split(target, change, self.room, &mut operations));
         let all: usize = operations.iter().map(|(_, bytes)| bytes).sum();
-        if all <= ROOM && operations.len() <= MAX_OPERATIONS && !self.has_room(operations.len(), all) {
+        if all <= self.room && operations.len() <= self.most && !self.has_room(operations.len(), all) {
             self.close();
         }
         for (operation, bytes) in operations {
@@ -43,7 +43,7 @@ impl Packer {
     }
 
     fn has_room(&self, count: usize, bytes: usize) -> bool {
-        self.operations.len() + count <= MAX_OPERATIONS && self.bytes + bytes <= ROOM
+        self.operations.len() + count <= self.most && self.bytes + bytes <= self.room
     }
 
     fn close(&mut self) {
@@ -64,33 +64,33 @@ impl Packer {
 }
 
 /// A document can be larger than an event: what many events have built up is set piece by piece.
-fn split(target: &Target, change: Change, operations: &mut Vec<(Operation, usize)>) {
+fn split(target: &Target, change: Change, room: usize, operations: &mut Vec<(Operation, usize)>) {
     let operation = Operation::Change(target.clone(), change);
-    let bytes = bytes(&operation);
+    let bytes = operation.bytes();
     let Operation::Change(_, change) = &operation else { return };
     match change {
-        _ if bytes <= ROOM => operations.push((operation, bytes)),
+        _ if bytes <= room => operations.push((operation, bytes)),
         Change::Create(fields) => {
-            split(target, Change::Create(serde_json::Map::new()), operations);
-            fields.iter().for_each(|(name, value)| set(target, Path::new([name.as_str()]), value, operations));
+            split(target, Change::Create(serde_json::Map::new()), room, operations);
+            fields.iter().for_each(|(name, value)| set(target, Path::new([name.as_str()]), value, room, operations));
         }
         Change::Set(path, Value::Object(fields)) => {
-            fields.iter().for_each(|(name, value)| set(target, path.child(name), value, operations));
+            fields.iter().for_each(|(name, value)| set(target, path.child(name), value, room, operations));
         }
         Change::Replace(path, Value::Object(fields)) => {
-            split(target, Change::Replace(path.clone(), Value::Object(serde_json::Map::new())), operations);
-            fields.iter().for_each(|(name, value)| set(target, path.child(name), value, operations));
+            split(target, Change::Replace(path.clone(), Value::Object(serde_json::Map::new())), room, operations);
+            fields.iter().for_each(|(name, value)| set(target, path.child(name), value, room, operations));
         }
         // Only additions to a set make an array larger than an event, and sets are sorted whatever the order of additions.
-        Change::Set(path, Value::Array(items)) => {
-            set(target, path.clone(), &Value::Array(Vec::new()), operations);
-            items.iter().for_each(|item| split(target, Change::Add(path.clone(), item.clone()), operations));
+        Change::Set(path, Value::Array(items)) if bytes > MAX_TRANSACTION_BYTES - TRANSACTION_HEAD_BYTES => {
+            set(target, path.clone(), &Value::Array(Vec::new()), room, operations);
+            items.iter().for_each(|item| split(target, Change::Add(path.clone(), item.clone()), room, operations));
         }
         // One value, as large as it came.
         _ => operations.push((operation, bytes)),
     }
 }
 
-fn set(target: &Target, path: Path, value: &Value, operations: &mut Vec<(Operation, usize)>) {
-    split(target, Change::Set(path, value.clone()), operations);
+fn set(target: &Target, path: Path, value: &Value, room: usize, operations: &mut Vec<(Operation, usize)>) {
+    split(target, Change::Set(path, value.clone()), room, operations);
 }

@@ -57,7 +57,9 @@ pub fn documents_at(
     let mut past = Past::new(reader, source);
     let mut documents = Present::new(&keys::collection(collection));
     while let Some((target, present)) = documents.next(reader)? {
-        let Some(document) = past.at_time(&target, present, time)?.filter(Document::is_alive) else { continue };
+        let Some(document) = past.before(&target, present, At::Time(time))?.filter(Document::is_alive) else {
+            continue;
+        };
         if visit(&target, document).is_break() {
             break;
         }
@@ -93,17 +95,15 @@ impl<'a> Past<'a> {
         self.fold_until(target, &until)
     }
 
-    /// The document at a time, when the present one is at hand.
-    pub(super) fn at_time(
-        &mut self,
-        target: &Target,
-        present: Document,
-        time: Time,
-    ) -> Result<Option<Document>, Error> {
-        if present.last.is_some_and(|last| last.time <= time) {
-            return Ok(Some(present));
-        }
-        self.document(target, At::Time(time))
+    /// The document as it was, when the present one is at hand.
+    pub(super) fn before(&mut self, target: &Target, present: Document, at: At) -> Result<Option<Document>, Error> {
+        let is_later = match (at, present.last) {
+            (_, None) => true,
+            (At::Time(time), Some(last)) => last.time > time,
+            (At::Stamp(stamp), Some(last)) => last > stamp,
+            (At::Version(version), Some(_)) => present.version() != version,
+        };
+        if is_later { self.document(target, at) } else { Ok(Some(present)) }
     }
 
     /// The last kept state before a key of a document's history, or nothing.
@@ -198,19 +198,25 @@ pub(super) fn after(target: &Target, stamp: &Stamp) -> Vec<u8> {
 }
 
 /// The documents that a view holds now, existing or not, read page by page.
-pub(super) struct Present {
+pub(crate) struct Present {
     from: Vec<u8>,
     until: Vec<u8>,
+    reverse: bool,
     page: std::vec::IntoIter<(Target, Document)>,
 }
 
 impl Present {
     /// Those whose keys begin with a prefix.
-    pub(super) fn new(prefix: &[u8]) -> Self {
-        Self { from: prefix.to_vec(), until: after_prefix(prefix), page: Vec::new().into_iter() }
+    pub(crate) fn new(prefix: &[u8]) -> Self {
+        Self::between(prefix.to_vec(), after_prefix(prefix), false)
     }
 
-    pub(super) fn next(&mut self, reader: &Reader<'_>) -> Result<Option<(Target, Document)>, Error> {
+    /// Those with keys from one up to another one, or back from there.
+    pub(super) fn between(from: Vec<u8>, until: Vec<u8>, reverse: bool) -> Self {
+        Self { from, until, reverse, page: Vec::new().into_iter() }
+    }
+
+    pub(crate) fn next(&mut self, reader: &Reader<'_>) -> Result<Option<(Target, Document)>, Error> {
         if self.page.len() == 0 {
             self.read(reader)?;
         }
@@ -219,21 +225,27 @@ impl Present {
 
     fn read(&mut self, reader: &Reader<'_>) -> Result<(), Error> {
         let (mut page, mut bytes, mut next, mut damaged) = (Vec::new(), 0, None, false);
-        reader.scan(&self.from, &self.until, &mut |key, value| {
+        let mut visit = |key: &[u8], value: &[u8]| {
             let (Some(target), Ok(entry)) = (keys::target(key), stored::parse(value)) else {
                 damaged = true;
                 return ControlFlow::Break(());
             };
             bytes += entry.bytes;
-            next = Some([key, &[0]].concat());
+            next = Some(if self.reverse { key.to_vec() } else { [key, &[0]].concat() });
             page.push((target, entry.document));
             let full = page.len() >= SCANNED_DOCUMENTS || bytes >= READ_BYTES;
             if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
+        };
+        if self.reverse {
+            reader.scan_back(&self.from, &self.until, &mut visit)?;
+        } else {
+            reader.scan(&self.from, &self.until, &mut visit)?;
+        }
         if damaged {
             return Err(Error::Damaged("a document"));
         }
-        self.from = next.unwrap_or_else(|| self.from.clone());
+        let end = if self.reverse { &mut self.until } else { &mut self.from };
+        *end = next.unwrap_or_else(|| end.clone());
         self.page = page.into_iter();
         Ok(())
     }

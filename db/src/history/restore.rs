@@ -1,24 +1,35 @@
 //! The way back to an earlier time, as new transactions.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use spool_proto::clock::Time;
 use spool_store::view::Reader;
 
 use super::{
-    Scope, changes_between,
+    At, Scope, VersionId, changes_between,
     pack::Packer,
     past::{Past, Present},
     tags::COLLECTIONS,
 };
-use crate::{documents::keys, operation::Transaction, projector::Error, source::Source};
+use crate::{
+    database::Limits,
+    documents::keys,
+    operation::{Target, Transaction},
+    projector::Error,
+    source::Source,
+};
 
-/// The transactions that turn the present into what was at a time: documents that were created since are deleted, deleted ones are undeleted, fields are set back.
+/// The transactions that turn the present into what was at a point in the past: documents that were created since are deleted, deleted ones are undeleted, fields are set back.
 ///
 /// To be committed in order. Each is read off the view when it is asked for, so that the view may move meanwhile: a document is compared with what it is by then.
-/// A document's changes are in one transaction if they fit one. The whole database begins with the definitions of its collections; tags stay as they
+/// A document's changes are in one transaction if they fit one, within these limits; a single value that does not is put into one of its own all the same. The whole database begins with the definitions of its collections; tags stay as they
 /// are, for they are the names of times and not part of them.
-pub fn restore<'a>(reader: &'a Reader<'a>, source: &'a dyn Source, scope: &Scope, time: Time) -> Restore<'a> {
+pub fn restore<'a>(
+    reader: &'a Reader<'a>,
+    source: &'a dyn Source,
+    scope: &Scope,
+    at: At,
+    limits: Limits,
+) -> Restore<'a> {
     let (documents, everything) = match scope {
         Scope::Database => (Present::new(&keys::collection(COLLECTIONS)), Some(Present::new(keys::DOCUMENTS))),
         Scope::Collection(name) => (Present::new(&keys::collection(name)), None),
@@ -27,12 +38,13 @@ pub fn restore<'a>(reader: &'a Reader<'a>, source: &'a dyn Source, scope: &Scope
     let past = Past::new(reader, source);
     Restore {
         past,
-        time,
+        at,
         documents,
         everything,
         is_behind_definitions: false,
-        packer: Packer::default(),
+        packer: Packer::new(limits.transaction_operations, limits.transaction_bytes),
         ready: VecDeque::new(),
+        found: BTreeMap::new(),
         failed: false,
     }
 }
@@ -40,7 +52,7 @@ pub fn restore<'a>(reader: &'a Reader<'a>, source: &'a dyn Source, scope: &Scope
 /// See [`restore`]. Ends after an error.
 pub struct Restore<'a> {
     past: Past<'a>,
-    time: Time,
+    at: At,
     documents: Present,
     /// What comes after the definitions, if all is restored.
     everything: Option<Present>,
@@ -48,6 +60,8 @@ pub struct Restore<'a> {
     is_behind_definitions: bool,
     packer: Packer,
     ready: VecDeque<Transaction>,
+    /// The versions in which documents were found whose changes are not given out yet.
+    found: BTreeMap<Target, VersionId>,
     failed: bool,
 }
 
@@ -55,6 +69,11 @@ impl Restore<'_> {
     /// What begins with an underscore is Spool's own, and not all of it has been what it was at a time.
     fn is_left_out(&self, collection: &str) -> bool {
         self.is_behind_definitions && collection.starts_with('_')
+    }
+
+    /// The version in which a document was found, told once: a document whose changes take several transactions is in another one after the first.
+    pub(crate) fn take_found(&mut self, target: &Target) -> Option<VersionId> {
+        self.found.remove(target)
     }
 
     fn fill(&mut self) -> Result<(), Error> {
@@ -71,8 +90,12 @@ impl Restore<'_> {
             if self.is_left_out(&target.collection) {
                 continue;
             }
-            let past = self.past.at_time(&target, present.clone(), self.time)?.unwrap_or_default();
-            self.packer.push(&target, changes_between(&present, &past));
+            let past = self.past.before(&target, present.clone(), self.at)?.unwrap_or_default();
+            let changes = changes_between(&present, &past);
+            if !changes.is_empty() {
+                self.found.insert(target.clone(), present.version());
+                self.packer.push(&target, changes);
+            }
             self.ready.extend(self.packer.take(false));
         }
         Ok(())

@@ -8,7 +8,7 @@ use super::past::Present;
 use crate::{
     Document,
     documents::{self, keys},
-    operation::{self, Change, Operation, Target, Transaction, check_id},
+    operation::{Change, Target},
     projector::Error,
 };
 
@@ -28,27 +28,14 @@ pub struct Tag {
     pub time: Time,
 }
 
-/// Gives a name to a point in time. A tag of that name moves.
-///
-/// # Errors
-///
-/// [`operation::Error::Id`]: names of tags are ids of documents.
-pub fn tag(name: &str, time: Time) -> Result<Transaction, operation::Error> {
-    transaction(name, Change::Create(Map::from_iter([(TIME.to_owned(), time.as_u64().into())])))
+/// What gives a name to a point in time. A tag of that name moves.
+pub fn tag(name: &str, time: Time) -> (Target, Change) {
+    (tag_target(name), Change::Create(Map::from_iter([(TIME.to_owned(), time.as_u64().into())])))
 }
 
-/// Takes a name away.
-///
-/// # Errors
-///
-/// [`operation::Error::Id`].
-pub fn untag(name: &str) -> Result<Transaction, operation::Error> {
-    transaction(name, Change::Delete)
-}
-
-fn transaction(name: &str, change: Change) -> Result<Transaction, operation::Error> {
-    check_id(name)?;
-    Ok(Transaction { reverts: None, operations: vec![Operation::Change(Target::new(TAGS, name), change)] })
+/// The document of a tag. Names of tags are ids of documents.
+pub fn tag_target(name: &str) -> Target {
+    Target::new(TAGS, name)
 }
 
 /// The time of a tag; `None` if there is no such tag, or somebody wrote something else there.

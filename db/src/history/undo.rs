@@ -121,6 +121,26 @@ pub fn redo(reader: &Reader<'_>, source: &dyn Source, log: &LogId, scope: &Scope
     Err(Error::NothingToRedo)
 }
 
+/// The documents that a record of an own log has changed, or, if it is an undo or redo, those of the transaction that it is about.
+pub(crate) fn touched(
+    reader: &Reader<'_>,
+    source: &dyn Source,
+    log: &LogId,
+    counter: u64,
+) -> Result<BTreeSet<Target>, Error> {
+    let own = OwnLog::new(reader, source, log)?;
+    let (mut touched, mut counter) = (BTreeSet::new(), counter);
+    for _ in 0..UNDO_RECORDS {
+        let Some(event) = own.at(counter)? else { break };
+        touched.extend(event.transaction.targets().cloned());
+        match event.transaction.reverts {
+            Some(Reverts::Undo(older) | Reverts::Redo(older)) if older < counter => counter = older,
+            Some(_) | None => break,
+        }
+    }
+    Ok(touched)
+}
+
 /// `marks` are all undos and redos from the present back to the event, and its own.
 fn revert(
     mut past: Past<'_>,

@@ -6,14 +6,14 @@ use spool_proto::{LogId, owner::Author};
 use spool_store::view::{Reader, after_prefix};
 
 use super::{
-    VersionId, pack,
+    VersionId,
     past::{self, Past},
 };
 use crate::{
     Stamp,
     document::Existence,
     documents::keys,
-    operation::{Change, Target},
+    operation::{Change, Operation, Target},
     projector::Error,
     source::Source,
 };
@@ -170,7 +170,7 @@ impl Listing<'_> {
         let Left { stamp, id, existence } = left;
         let transaction = self.past.events.get(&stamp)?;
         let own = transaction.changes(target).filter_map(|(index, _)| transaction.operations.get(index as usize));
-        self.bytes += own.map(pack::bytes).sum::<usize>();
+        self.bytes += own.map(Operation::bytes).sum::<usize>();
         let changes = transaction.changes(target).map(|(_, change)| change.clone()).collect();
         let author = self.author(&stamp)?;
         self.found.push(Version { stamp, author, changes, id, existence });

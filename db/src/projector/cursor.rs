@@ -38,6 +38,11 @@ impl Cursor {
         self.forget();
     }
 
+    /// The greatest time of any event up to there.
+    pub(super) fn time(&self) -> Time {
+        self.time
+    }
+
     pub(super) fn forget(&mut self) {
         self.buffer.clear();
     }

@@ -2,13 +2,16 @@
 
 use crate::{
     Path, Target,
-    collection::schema::{self, Violation},
-    history::VersionId,
-    limits::{MAX_OPERATIONS, MAX_TRANSACTION_BYTES},
-    operation, projector, query,
+    collection::{
+        self,
+        schema::{self, Violation},
+    },
+    database::Limit,
+    history::{self, VersionId},
+    operation, projector, query, source,
 };
 
-/// Why a transaction is refused. Nothing of it has happened.
+/// Why a transaction is refused, or something cannot be read. Nothing has happened.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no such document.
@@ -30,6 +33,20 @@ pub enum Error {
     /// The collection is not defined.
     #[error("there is no collection {0:?} here: define it first")]
     NoCollection(String),
+    /// There is no such tag.
+    #[error("there is no tag {0:?}")]
+    NoTag(String),
+    /// The document was never in that version.
+    #[error("the document {id:?} in the collection {collection:?} was never in version {version}", collection = .target.collection, id = .target.id)]
+    NoVersion {
+        /// Which one.
+        target: Target,
+        /// What was asked for.
+        version: VersionId,
+    },
+    /// More than one document was to go back to a version of one.
+    #[error("a version is one of a single document: name the document, or a time")]
+    VersionOfMany,
     /// A document is not as the schema of its collection says.
     #[error("the document {id:?} is not as the schema of the collection {collection:?} says: {}", list(violations), collection = .target.collection, id = .target.id)]
     Schema {
@@ -39,13 +56,16 @@ pub enum Error {
         violations: Vec<Violation>,
     },
     /// The schema of a collection, as merged from several peers, cannot be used.
-    #[error("the schema of the collection {collection:?} cannot be used: {source}; define it anew")]
+    #[error("the schema of the collection {collection:?} cannot be used and has to be defined anew")]
     BrokenSchema {
         /// Which collection.
         collection: String,
         /// Why.
         source: schema::Error,
     },
+    /// A definition breaks a rule.
+    #[error(transparent)]
+    Definition(#[from] collection::Error),
     /// Another document has a value that no two may have.
     #[error("the document {id:?} in the collection {collection:?} has the same {path} as the document {other:?}, and no two may", collection = .target.collection, id = .target.id)]
     Duplicate {
@@ -59,28 +79,49 @@ pub enum Error {
     /// Another transaction was faster.
     #[error("the document {id:?} in the collection {collection:?} was changed by another transaction meanwhile: try again", collection = .0.collection, id = .0.id)]
     Conflict(Target),
-    /// It is more than an event may hold.
-    #[error(
-        "a transaction has at most {MAX_OPERATIONS} operations of {MAX_TRANSACTION_BYTES} bytes together: split it"
-    )]
-    TooLarge,
-    /// The document would be larger than permitted.
-    #[error("the document {id:?} in the collection {collection:?} would become larger than {limit} bytes", collection = .0.collection, id = .0.id, limit = crate::limits::MAX_DOCUMENT_BYTES)]
-    DocumentTooLarge(Target),
+    /// It is more than this node permits itself.
+    #[error("document {id:?} in the collection {collection:?}: {} (limit {})", limit.met(*permitted), limit.name(), collection = .target.collection, id = .target.id)]
+    TooLarge {
+        /// The document with which it became too much.
+        target: Target,
+        /// Of what.
+        limit: Limit,
+        /// How much of it is permitted.
+        permitted: usize,
+    },
+    /// The fields name another id than the document has.
+    #[error("the document {id:?} in the collection {collection:?} cannot have the _id {found}", collection = .target.collection, id = .target.id)]
+    OtherId {
+        /// Which document.
+        target: Target,
+        /// What its fields say, as JSON.
+        found: String,
+    },
     /// An operation breaks a rule.
-    #[error("document {id:?} in the collection {collection:?}: {source}", collection = .target.collection, id = .target.id)]
+    #[error("the document {id:?} in the collection {collection:?} cannot be written so", collection = .target.collection, id = .target.id)]
     Operation {
         /// Of which document.
         target: Target,
         /// Which rule.
         source: operation::Error,
     },
+    /// It was given up before it was complete.
+    #[error("the transaction was given up before it was complete")]
+    Discarded,
+    /// Nothing can be undone or redone.
+    #[error(transparent)]
+    Revert(#[from] history::Error),
     /// Documents cannot be read.
     #[error(transparent)]
     View(#[from] projector::Error),
     /// The query cannot be answered.
-    #[error(transparent)]
-    Query(#[from] query::Error<projector::Error>),
+    #[error("the query of the collection {collection:?} has no answer")]
+    Query {
+        /// Which collection.
+        collection: String,
+        /// Why.
+        source: query::Error<projector::Error>,
+    },
     /// The event was not appended.
     #[error("append the event")]
     Append(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -94,9 +135,126 @@ fn list(violations: &[Violation]) -> String {
     texts.collect::<Vec<_>>().join("; ")
 }
 
+/// Who has to do something about an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The caller: what was asked for makes no sense, here and elsewhere.
+    Invalid,
+    /// The caller: it names what is not here.
+    NotFound,
+    /// The caller: it is here already.
+    Exists,
+    /// Nobody: the same transaction, run again, may succeed.
+    Conflict,
+    /// The caller: it has to read the document again.
+    Stale,
+    /// The caller: what is here, or what is permitted here, forbids it.
+    Refused,
+    /// The operator: this node failed.
+    Failed,
+}
+
 impl Error {
     /// Whether the same transaction may succeed if it is run again.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Error::Conflict(_))
+        self.kind() == Kind::Conflict
+    }
+
+    /// Who has to do something about it.
+    pub fn kind(&self) -> Kind {
+        self.parts().0
+    }
+
+    /// A stable name for programs, in kebab case.
+    pub fn reason(&self) -> &'static str {
+        self.parts().1
+    }
+
+    fn parts(&self) -> (Kind, &'static str) {
+        match self {
+            Error::NotFound(_) => (Kind::NotFound, "document-not-found"),
+            Error::Exists(_) => (Kind::Exists, "document-exists"),
+            Error::Stale { .. } => (Kind::Stale, "stale"),
+            Error::NoCollection(_) => (Kind::NotFound, "no-collection"),
+            Error::NoTag(_) => (Kind::NotFound, "tag-not-found"),
+            Error::NoVersion { .. } => (Kind::NotFound, "version-not-found"),
+            Error::VersionOfMany => (Kind::Invalid, "version-of-many"),
+            Error::Schema { .. } => (Kind::Refused, "schema"),
+            Error::BrokenSchema { .. } => (Kind::Refused, "broken-schema"),
+            Error::Definition(error) => of_definition(error),
+            Error::Duplicate { .. } => (Kind::Refused, "duplicate"),
+            Error::Conflict(_) => (Kind::Conflict, "conflict"),
+            Error::TooLarge { limit: Limit::Depth, .. } => (Kind::Refused, "too-deep"),
+            Error::TooLarge { limit: Limit::Indexes, .. } => (Kind::Refused, "too-many-indexes"),
+            Error::TooLarge { .. } => (Kind::Refused, "too-large"),
+            Error::OtherId { .. } => (Kind::Invalid, "other-id"),
+            Error::Operation { source, .. } => (Kind::Invalid, of_operation(source)),
+            Error::Discarded => (Kind::Refused, "discarded"),
+            Error::Revert(error) => of_revert(error),
+            Error::View(error) => of_view(error),
+            Error::Query { source, .. } => of_query(source),
+            Error::Append(_) => (Kind::Failed, "append"),
+        }
+    }
+}
+
+fn of_definition(error: &collection::Error) -> (Kind, &'static str) {
+    match error {
+        collection::Error::Name(_) => (Kind::Invalid, "collection-name"),
+        collection::Error::Schema(_) => (Kind::Invalid, "invalid-schema"),
+        collection::Error::Path { .. } => (Kind::Invalid, "path"),
+        collection::Error::IndexTwice(_) => (Kind::Exists, "index-exists"),
+        collection::Error::NoIndex(_) => (Kind::NotFound, "no-index"),
+        collection::Error::TooManyIndexes => (Kind::Refused, "too-many-indexes"),
+        collection::Error::TooManyKept => (Kind::Refused, "too-many-kept"),
+    }
+}
+
+fn of_operation(error: &operation::Error) -> &'static str {
+    match error {
+        operation::Error::TooLarge(_) | operation::Error::TooManyOperations | operation::Error::TooManyObserved => {
+            "too-large"
+        }
+        operation::Error::Malformed(_) => "malformed",
+        operation::Error::Collection(_) => "collection-name",
+        operation::Error::Id(_) => "document-id",
+        operation::Error::TooDeep => "too-deep",
+        operation::Error::NotAMap => "not-a-map",
+        operation::Error::Reserved(_) => "reserved-field",
+        operation::Error::Number => "number",
+    }
+}
+
+fn of_revert(error: &history::Error) -> (Kind, &'static str) {
+    match error {
+        history::Error::View(error) => of_view(error),
+        history::Error::NothingToUndo => (Kind::Refused, "nothing-to-undo"),
+        history::Error::NothingToRedo => (Kind::Refused, "nothing-to-redo"),
+        history::Error::TooFarBack => (Kind::Refused, "too-far-back"),
+        history::Error::Newer => (Kind::Refused, "newer-change"),
+        history::Error::TooLarge(_) => (Kind::Refused, "too-large"),
+    }
+}
+
+fn of_view(error: &projector::Error) -> (Kind, &'static str) {
+    match error {
+        projector::Error::Source(source::Error::NoThread) => (Kind::NotFound, "thread-not-found"),
+        projector::Error::Source(source::Error::Damaged { .. }) => (Kind::Failed, "damaged"),
+        projector::Error::Source(source::Error::Store(_)) | projector::Error::Store(_) => (Kind::Failed, "storage"),
+        projector::Error::Damaged(_) => (Kind::Failed, "view-damaged"),
+        projector::Error::Newer { .. } => (Kind::Refused, "newer-view"),
+    }
+}
+
+fn of_query(error: &query::Error<projector::Error>) -> (Kind, &'static str) {
+    match error {
+        query::Error::Documents(error) => of_view(error),
+        query::Error::Damaged { .. } => (Kind::Failed, "view-damaged"),
+        query::Error::TooLarge(_) => (Kind::Invalid, "query"),
+        query::Error::Memory { .. } => (Kind::Refused, "query-memory"),
+        query::Error::NoIndex { .. } => (Kind::NotFound, "no-index"),
+        query::Error::NotBuilt { .. } => (Kind::Refused, "index-not-built"),
+        query::Error::Unserving { .. } => (Kind::Invalid, "index-of-no-use"),
+        query::Error::After { .. } => (Kind::NotFound, "after-not-found"),
     }
 }

@@ -1,24 +1,35 @@
 //! Reads of one state.
 
+use std::ops::ControlFlow;
+
 use serde_json::{Map, Value};
 use spool_store::view::Reader;
 
 use super::Error;
 use crate::{
     Document, Target,
-    collection::Definition,
+    collection::{COLLECTIONS, Definition},
+    database::Limits,
     documents::{self, Collection},
-    query::{self, Options, Plan, Query},
+    history::Present,
+    projector,
+    query::{self, Options, Plan, Query, Work},
 };
+
+/// Says of which collection a query was.
+pub(crate) fn of(collection: &str) -> impl Fn(query::Error<projector::Error>) -> Error + use<'_> {
+    |source| Error::Query { collection: collection.to_owned(), source }
+}
 
 /// Reads of one state.
 pub struct Read<'a> {
     pub(super) reader: &'a Reader<'a>,
+    pub(super) limits: Limits,
 }
 
 impl<'a> Read<'a> {
-    pub(crate) fn new(reader: &'a Reader<'a>) -> Self {
-        Self { reader }
+    pub(crate) fn new(reader: &'a Reader<'a>, limits: Limits) -> Self {
+        Self { reader, limits }
     }
 
     /// A document with `_id` and `_mod`; `None` if it does not exist.
@@ -30,14 +41,48 @@ impl<'a> Read<'a> {
         Ok(self.document(target)?.shown(&target.id))
     }
 
-    /// The documents of a collection that answer a query.
+    /// The documents of a collection that answer a query, with no more memory than this node permits.
     ///
     /// # Errors
     ///
     /// [`Error::Query`].
     pub fn find(&self, collection: &str, query: Query, options: Options) -> Result<Vec<query::Document>, Error> {
         let indexes = documents::indexes::list(self.reader, collection)?;
-        Ok(query::find(query, &indexes, &Collection::new(self.reader, collection), options)?)
+        let options = self.permitted(options);
+        query::find(query, &indexes, &Collection::new(self.reader, collection), options).map_err(of(collection))
+    }
+
+    /// Hands the documents that answer a query over one by one, until told to stop. They do not count as memory of the query, so that there may be any number of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Query`]; documents may have been handed over before.
+    pub fn find_each(
+        &self,
+        collection: &str,
+        query: Query,
+        options: Options,
+        visit: &mut dyn FnMut(query::Document) -> ControlFlow<()>,
+    ) -> Result<Work, Error> {
+        let plan = self.plan(collection, query)?;
+        plan.run(&Collection::new(self.reader, collection), self.permitted(options), visit).map_err(of(collection))
+    }
+
+    /// The names of all collections that are defined, sorted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::View`].
+    pub fn collections(&self) -> Result<Vec<String>, Error> {
+        let (mut documents, mut names) = (Present::new(&documents::keys::collection(COLLECTIONS)), Vec::new());
+        while let Some((target, document)) = documents.next(self.reader)? {
+            names.extend(document.is_alive().then_some(target.id));
+        }
+        Ok(names)
+    }
+
+    pub(super) fn permitted(&self, options: Options) -> Options {
+        Options { memory: options.memory.min(self.limits.query_memory) }
     }
 
     /// A collection, for reading as queries do.
@@ -52,7 +97,7 @@ impl<'a> Read<'a> {
     /// [`Error::Query`].
     pub fn plan(&self, collection: &str, query: Query) -> Result<Plan, Error> {
         let indexes = documents::indexes::list(self.reader, collection)?;
-        Ok(Plan::new(query, &indexes, &Collection::new(self.reader, collection))?)
+        Plan::new(query, &indexes, &Collection::new(self.reader, collection)).map_err(of(collection))
     }
 
     /// What is defined for a collection; `None` if it is not defined.

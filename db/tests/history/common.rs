@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use spool_db::{
-    Change, Document, Operation, Stamp, Target, Transaction, history,
+    Change, Document, Limits, Operation, Stamp, Target, Transaction,
+    history::{self, At},
     operation::Reverts,
     testing::{
         NOW, Replica, Rooms, World, body,
@@ -107,7 +108,7 @@ impl Rig {
         let source = self.replica.delivered.clone();
         let reader = view.reader();
         let mut count = 0;
-        for transaction in history::restore(&reader, &source, scope, time) {
+        for transaction in history::restore(&reader, &source, scope, At::Time(time), Limits::default()) {
             self.write(writer, &transaction.unwrap());
             count += 1;
         }

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use spool_db::{
-    Change, Operation, Target, Transaction,
-    history::{self, Scope, Tag},
+    Change, Limits, Operation, Target, Transaction,
+    history::{self, At, Scope, Tag},
     limits::MAX_TRANSACTION_BYTES,
     testing::drafts::path,
 };
@@ -18,6 +18,11 @@ const RESTORER: u8 = 7;
 fn create(fields: Value) -> Change {
     let Value::Object(fields) = fields else { panic!("{fields} is no map") };
     Change::Create(fields)
+}
+
+fn tag(rig: &mut Rig, writer: u8, name: &str, time: Time) {
+    let (target, change) = history::tag(name, time);
+    rig.change(writer, &target, [change]);
 }
 
 proptest! {
@@ -75,10 +80,12 @@ fn the_database_is_restored_with_its_definitions_first_and_without_tags() {
     rig.change(1, &Target::new("Actors", "1"), [create(json!({}))]);
     rig.change(1, &own, [create(json!({}))]);
     rig.change(1, &definition, [Change::Set(path("schema"), json!(2))]);
-    rig.write(1, &history::tag("before", then).unwrap());
+    tag(&mut rig, 1, "before", then);
     let reader = rig.replica.view.reader();
     let restored: Vec<_> =
-        history::restore(&reader, &rig.replica.delivered, &Scope::Database, then).map(Result::unwrap).collect();
+        history::restore(&reader, &rig.replica.delivered, &Scope::Database, At::Time(then), Limits::default())
+            .map(Result::unwrap)
+            .collect();
     assert_eq!(
         restored,
         [Transaction {
@@ -130,7 +137,9 @@ fn a_document_stays_in_one_transaction_if_it_fits_one() {
     });
     let reader = rig.replica.view.reader();
     let restored: Vec<_> =
-        history::restore(&reader, &rig.replica.delivered, &Scope::Database, then).map(Result::unwrap).collect();
+        history::restore(&reader, &rig.replica.delivered, &Scope::Database, At::Time(then), Limits::default())
+            .map(Result::unwrap)
+            .collect();
     assert_eq!(restored.iter().map(|transaction| transaction.operations.len()).collect::<Vec<_>>(), [5, 5, 5]);
 }
 
@@ -138,16 +147,15 @@ fn a_document_stays_in_one_transaction_if_it_fits_one() {
 fn tags_name_times() {
     let mut rig = Rig::default();
     let (one, two) = (Time::from_u64(u64::MAX), Time::new(1_700_000_000_000, 3));
-    rig.write(1, &history::tag("one", one).unwrap());
-    rig.write(1, &history::tag("two", one).unwrap());
-    rig.write(2, &history::tag("two", two).unwrap());
+    tag(&mut rig, 1, "one", one);
+    tag(&mut rig, 1, "two", one);
+    tag(&mut rig, 2, "two", two);
     rig.change(2, &Target::new("_tags", "broken"), [create(json!({"time": "noon"}))]);
     let reader = rig.replica.view.reader();
-    let tag = |name: &str, time| Tag { name: name.to_owned(), time };
-    assert_eq!(history::tags(&reader).unwrap(), [tag("one", one), tag("two", two)]);
+    let named = |name: &str, time| Tag { name: name.to_owned(), time };
+    assert_eq!(history::tags(&reader).unwrap(), [named("one", one), named("two", two)]);
     assert_eq!(history::tagged(&reader, "two").unwrap(), Some(two));
     assert_eq!(history::tagged(&reader, "broken").unwrap(), None);
-    rig.write(1, &history::untag("one").unwrap());
-    assert_eq!(history::tags(&rig.replica.view.reader()).unwrap(), [tag("two", two)]);
-    assert!(history::tag("", one).is_err() && history::untag("a\nb").is_err());
+    rig.change(1, &history::tag_target("one"), [Change::Delete]);
+    assert_eq!(history::tags(&rig.replica.view.reader()).unwrap(), [named("two", two)]);
 }

@@ -49,9 +49,8 @@ async fn no_transaction_is_there_by_half_when_the_node_is_killed() {
     let mut documents = Documents::connect(&daemon).await;
     documents.define(&thread, "accounts", "units").await;
     documents.define(&thread, "moves", "round").await;
-    let accounts = (0..ACCOUNTS).map(|account| {
-        write("accounts", &account.to_string(), Change::Create(json!({"units": 0}).to_string()))
-    });
+    let accounts = (0..ACCOUNTS)
+        .map(|account| write("accounts", &account.to_string(), Change::Create(json!({"units": 0}).to_string())));
     let request = pb::CommitRequest { thread: thread.clone(), writes: accounts.collect() };
     documents.client().commit(request).await.expect("new documents");
 
@@ -127,7 +126,8 @@ async fn check(round: u64, documents: &mut Documents, thread: &str, acknowledged
         assert_eq!(found["units"], json!(units[id]), "round {round}: the account {id} against the moves");
     }
     // What an index says is what the documents say.
-    let by_index = documents.find(thread, "moves", &json!({"where": {"round": round}, "index": "round"}).to_string());
+    let query = json!({"where": {"round": round}, "index": "round"}).to_string();
+    let by_index = documents.find(thread, "moves", &query).await;
     let of_round = moves.iter().filter(|found| found["round"] == json!(round)).count();
-    assert_eq!(by_index.await.len(), of_round, "round {round}");
+    assert_eq!(by_index.len(), of_round, "round {round}");
 }

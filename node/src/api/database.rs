@@ -50,7 +50,7 @@ impl Database for Service {
         let pb::FindRequest { thread, collection, query, at, memory } = request.into_inner();
         let at = at.map(request::point).transpose()?;
         let (thread, query) = (id("thread", &thread)?, values::query(&query)?);
-        let found = self.node.find(&thread, collection, query, memory, at).await?;
+        let found = self.node.find(&thread, collection, query, request::memory(memory), at).await?;
         Ok(self.steps(found.map_ok(|documents| pb::FindResponse { documents }).boxed()))
     }
 
@@ -68,10 +68,7 @@ impl Database for Service {
 
     type CommitStreamStream = Stream<pb::CommitResponse>;
 
-    async fn commit_stream(
-        &self,
-        request: Request<Streaming<pb::CommitRequest>>,
-    ) -> Answer<Self::CommitStreamStream> {
+    async fn commit_stream(&self, request: Request<Streaming<pb::CommitRequest>>) -> Answer<Self::CommitStreamStream> {
         let answers = commit::commit_stream(self.node.clone(), request.into_inner(), self.stopping.clone());
         Ok(Response::new(answers.await?))
     }

@@ -15,6 +15,7 @@ impl From<Error> for Status {
             (ErrorKind::NotFound, _) => Code::NotFound,
             (ErrorKind::Exists, _) => Code::AlreadyExists,
             (ErrorKind::Refused, _) => Code::FailedPrecondition,
+            (ErrorKind::Conflict, _) => Code::Aborted,
             (ErrorKind::Unavailable, Error::Busy(_)) => Code::ResourceExhausted,
             (ErrorKind::Unavailable, _) => Code::Unavailable,
             (ErrorKind::Damaged, _) => Code::DataLoss,

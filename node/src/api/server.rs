@@ -6,7 +6,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 
-use super::limits::{CONNECTION_WINDOW_BYTES, DRAIN, MAX_DOCUMENTS_BYTES, MAX_MESSAGE_BYTES, STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION};
+use super::limits::{
+    CONNECTION_WINDOW_BYTES, DRAIN, MAX_DOCUMENTS_BYTES, MAX_MESSAGE_BYTES, STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION,
+};
 use super::pb::{database_server::DatabaseServer, spool_server::SpoolServer};
 use super::service::Service;
 use crate::node::Node;

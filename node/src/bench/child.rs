@@ -16,7 +16,7 @@ use tonic::transport::{Channel, Endpoint};
 use crate::{
     api::{
         MAX_MESSAGE_BYTES,
-        pb::{self, spool_client::SpoolClient},
+        pb::{self, database_client::DatabaseClient, spool_client::SpoolClient},
     },
     repo::{Init, Repo},
 };
@@ -28,6 +28,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(180);
 pub(super) struct Daemon {
     process: Child,
     pub(super) client: SpoolClient<Channel>,
+    pub(super) databases: DatabaseClient<Channel>,
     pub(super) ready_after: Duration,
 }
 
@@ -65,10 +66,11 @@ impl Daemon {
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let api = Repo::open(directory)?.api().context("the daemon left no API address")?;
         let channel = Endpoint::from_shared(format!("http://{api}"))?.tcp_nodelay(true).connect().await?;
+        let databases = DatabaseClient::new(channel.clone());
         let client = SpoolClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(Self { process, client, ready_after })
+        Ok(Self { process, client, databases, ready_after })
     }
 
     pub(super) fn id(&self) -> Option<u32> {

@@ -41,11 +41,14 @@ pub(super) struct Measurement {
     pub(super) run: fn(Options) -> Running,
 }
 
+/// Names and functions as [`Measurement`]s.
 macro_rules! measurements {
     ($($name:literal => $run:expr),* $(,)?) => {
-        vec![$(Measurement { name: $name, run: |options| Box::pin($run($name, options)) }),*]
+        vec![$($crate::bench::rows::Measurement { name: $name, run: |options| Box::pin($run($name, options)) }),*]
     };
 }
+
+pub(super) use measurements;
 
 /// All rows, in the order of the report.
 pub(super) fn all() -> Vec<Measurement> {
@@ -77,9 +80,13 @@ fn event(number: u64) -> Bytes {
     event.into()
 }
 
-/// A node in this process.
-async fn node(place: &TempDir, name: &str) -> anyhow::Result<Node> {
-    let (repo, _) = Repo::create(repository(place, name), &Init::default())?;
+/// A node in this process, of a repository that may be there already.
+pub(super) async fn node(place: &TempDir, name: &str) -> anyhow::Result<Node> {
+    let directory = repository(place, name);
+    let repo = match Repo::open(&directory) {
+        Ok(repo) => repo,
+        Err(_) => Repo::create(directory, &Init::default())?.0,
+    };
     let config =
         Config { listen: vec!["/ip4/127.0.0.1/tcp/0".parse()?], mdns: false, dht: Dht::Off, ..Config::default() };
     let node = Node::start(Arc::new(repo.lock()?), &config).await?;
@@ -206,6 +213,19 @@ async fn append(
     Ok(notes.into_iter().fold(row.bound_by("signatures"), Row::note))
 }
 
+/// What a log takes in a second, 64 in flight and with an fsync before each answer.
+pub(super) async fn append_rate(bench: &Options) -> anyhow::Result<f64> {
+    let place = tempfile::tempdir_in(&bench.directory)?;
+    let writer = node(&place, "writer").await?;
+    let thread = writer.create_thread(None, Variant::Raw).await?.id;
+    let events = 60_000 / bench.divide;
+    let of_task = writer.clone();
+    let appending = async move { append_many(&of_task, &thread, events, IN_FLIGHT, Durability::Sync).await };
+    let took = tokio::spawn(appending).await??;
+    writer.stop().await;
+    Ok(events as f64 / took.as_secs_f64())
+}
+
 async fn catch_up(name: &'static str, bench: Options) -> anyhow::Result<Row> {
     let place = tempfile::tempdir_in(&bench.directory)?;
     let events = 50_000 / bench.divide;
@@ -322,7 +342,7 @@ fn processor_time(id: u32) -> anyhow::Result<Duration> {
 }
 
 /// Resident memory of a process (Linux).
-fn resident_megabytes(id: u32) -> anyhow::Result<f64> {
+pub(super) fn resident_megabytes(id: u32) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).context("memory is read from /proc")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("/proc has another form")?;
     Ok(line.trim().trim_end_matches(" kB").trim().parse::<f64>()? * 1024.0 / 1e6)

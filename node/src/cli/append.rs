@@ -15,6 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::context::{Client, Context};
 use super::exit::Failure;
+use super::input::{Input, cannot_read};
 use super::lines::Lines;
 use super::{format, output, resolve, view};
 use crate::api::pb;
@@ -116,7 +117,7 @@ fn check_json(line: &[u8]) -> Result<(), String> {
 }
 
 fn read_event(path: &Path) -> Result<Bytes, Failure> {
-    let cannot = |error: std::io::Error| Failure::usage(format!("cannot read {}: {error}", path.display()));
+    let cannot = |error: std::io::Error| cannot_read(path, &error);
     let file = std::fs::File::open(path).map_err(cannot)?;
     let mut bytes = Vec::new();
     std::io::Read::read_to_end(&mut std::io::Read::take(file, MAX_EVENT_BYTES as u64 + 1), &mut bytes)
@@ -150,10 +151,11 @@ async fn many(
     options: pb::AppendOptions,
 ) -> Result<(), Failure> {
     let started = Instant::now();
-    let bar = output::progress(input_size());
+    let input = Input::stdin();
+    let bar = output::progress(input.size);
     let (batches, waiting) = mpsc::channel(BATCHES_WAITING);
     let read = Arc::new(AtomicU64::new(0));
-    let feed = tokio::spawn(feed(batches, thread.clone(), options, read.clone()));
+    let feed = tokio::spawn(feed(input, batches, thread.clone(), options, read.clone()));
     let mut summary = Summary::default();
     let answered = receive(context, &mut client, waiting, &bar, &read, &mut summary).await;
     bar.finish_and_clear();
@@ -201,7 +203,7 @@ async fn receive(
 }
 
 /// The end of the reading: waited for where it comes by itself, cut short where nobody takes its events any more.
-async fn settle(feed: JoinHandle<Result<(), Failure>>, abandoned: bool) -> Result<(), Failure> {
+pub(super) async fn settle(feed: JoinHandle<Result<(), Failure>>, abandoned: bool) -> Result<(), Failure> {
     if abandoned {
         feed.abort();
         return Ok(());
@@ -211,12 +213,13 @@ async fn settle(feed: JoinHandle<Result<(), Failure>>, abandoned: bool) -> Resul
 
 /// Reads lines and hands them on in messages: full ones while the input is ahead, at once where it waits.
 async fn feed(
+    input: Input,
     batches: mpsc::Sender<pb::AppendStreamRequest>,
     thread: String,
     options: pb::AppendOptions,
     read: Arc<AtomicU64>,
 ) -> Result<(), Failure> {
-    let mut lines = Lines::new(tokio::io::stdin(), MAX_EVENT_BYTES);
+    let mut lines = Lines::new(input.reader, MAX_EVENT_BYTES);
     let mut batch = pb::AppendStreamRequest { thread: Some(thread), options: Some(options), bodies: Vec::new() };
     let mut bytes = 0;
     loop {
@@ -248,19 +251,6 @@ async fn feed(
     // Also where it is empty: the first message tells the daemon the thread, and a wrong one is an error without events, too.
     let _ = batches.send(batch).await;
     Ok(())
-}
-
-/// Bytes on standard input, where it is a file.
-fn input_size() -> Option<u64> {
-    #[cfg(unix)]
-    {
-        use std::os::fd::AsFd as _;
-        let stdin = std::io::stdin().as_fd().try_clone_to_owned().ok()?;
-        let metadata = std::fs::File::from(stdin).metadata().ok()?;
-        metadata.is_file().then_some(metadata.len())
-    }
-    #[cfg(not(unix))]
-    None
 }
 
 #[derive(Default)]

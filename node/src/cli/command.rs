@@ -11,7 +11,7 @@ use tokio::runtime::Builder;
 use super::context::Context;
 use super::exit::{EXIT_CODES, Exit, Failure};
 use super::output::Output;
-use super::{append, bench, config, daemon, id, init, log, object, peers, stat, sync, thread, verify};
+use super::{append, bench, config, daemon, db, id, init, log, object, peers, stat, sync, thread, verify};
 
 /// A peer-to-peer node for threads: encrypted logs of several writers, replicated by followers that cannot read them
 #[derive(Debug, Parser)]
@@ -62,6 +62,8 @@ enum Command {
     Cat(object::CatArgs),
     Sync(sync::Args),
     Verify(verify::Args),
+    #[command(subcommand)]
+    Db(db::Args),
     Peers(peers::Args),
     Addr(peers::AddrArgs),
     Keys(stat::KeysArgs),
@@ -130,7 +132,11 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         // It ends cleanly on signals by itself.
         Command::Daemon(args) => Box::pin(daemon::run(&mut context, args)).await,
         command => {
-            let follows = matches!(&command, Command::Log(args) if args.follows());
+            let follows = match &command {
+                Command::Log(args) => args.follows(),
+                Command::Db(args) => args.follows(),
+                _ => false,
+            };
             tokio::select! {
                 ended = Box::pin(one(&mut context, command)) => ended,
                 _ = tokio::signal::ctrl_c() => match follows {
@@ -157,6 +163,7 @@ async fn one(context: &mut Context, command: Command) -> Result<(), Failure> {
         Command::Cat(args) => object::cat(context, args).await,
         Command::Sync(args) => sync::run(context, args).await,
         Command::Verify(args) => verify::run(context, args).await,
+        Command::Db(args) => Box::pin(db::run(context, args)).await,
         Command::Peers(args) => peers::run(context, args).await,
         Command::Addr(args) => peers::addr(context, args).await,
         Command::Keys(args) => stat::keys(context, args).await,
@@ -239,6 +246,20 @@ mod tests {
             "spool log notes --bodies --json",
             "spool sync --timeout 0",
             "spool daemon --no-such-setting 1",
+            "spool db create notes films {} --stdin",
+            "spool db create notes films --batch 0",
+            "spool db find notes films --sort .",
+            "spool db get notes films x --at yesterday",
+            "spool db update notes films x",
+            "spool db update notes films x --set =1",
+            "spool db update notes films x --inc year=more",
+            "spool db update notes films x --replace {} --set a=1",
+            "spool db define notes films --schema - --no-schema",
+            "spool db index notes films add",
+            "spool db tag notes --rm",
+            "spool db tag notes cut --rm --at @0",
+            "spool db restore notes",
+            "spool db watch notes films --after x --from-start",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }
@@ -246,6 +267,13 @@ mod tests {
             "spool --json thread ls",
             "spool thread share notes --read --to bafz --json",
             "spool log notes -f -n 10",
+            "spool db resolve notes films x year -5",
+            "spool db find notes films --sort year:desc --sort title --fields title,cast.0",
+            "spool db update notes films x --set title=Brazil --inc year=-1 --unset cast",
+            "spool db index notes films",
+            "spool db index notes films add year --unique",
+            "spool db watch",
+            "spool db undo notes films x",
             "spool daemon --init --listen /ip4/127.0.0.1/tcp/0,/ip6/::1/tcp/0 --listen /ip4/127.0.0.1/udp/0/quic-v1 --mdns false",
         ] {
             parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));

@@ -8,9 +8,11 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::exit::{Exit, Failure};
 use super::output::Output;
+use super::resolve;
 use super::settings::Settings;
-use crate::api::MAX_MESSAGE_BYTES;
+use crate::api::pb::database_client::DatabaseClient;
 use crate::api::pb::spool_client::SpoolClient;
+use crate::api::{MAX_DOCUMENTS_BYTES, MAX_MESSAGE_BYTES};
 use crate::config::{Effective, Key, Layers, Origin, Raw};
 use crate::repo::{self, Repo};
 
@@ -18,6 +20,7 @@ use crate::repo::{self, Repo};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) type Client = SpoolClient<Channel>;
+pub(super) type Database = DatabaseClient<Channel>;
 
 /// The global flags, and where to write.
 pub(super) struct Context {
@@ -54,6 +57,27 @@ impl Context {
 
     /// Connects to the daemon.
     pub(super) async fn client(&self) -> Result<Client, Failure> {
+        Ok(self.clients().await?.0)
+    }
+
+    /// Connects to the databases of the daemon; with the id of the thread that `thread` means.
+    pub(super) async fn database(&self, thread: &str) -> Result<(Database, String), Failure> {
+        let (mut client, database) = self.clients().await?;
+        let thread = resolve::thread(&mut client, thread).await?;
+        Ok((database, thread))
+    }
+
+    /// Both interfaces of the daemon over one connection.
+    pub(super) async fn clients(&self) -> Result<(Client, Database), Failure> {
+        let channel = self.connect().await?;
+        let database = DatabaseClient::new(channel.clone());
+        let database = database.max_decoding_message_size(MAX_DOCUMENTS_BYTES);
+        let client = SpoolClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let client = client.max_encoding_message_size(MAX_MESSAGE_BYTES);
+        Ok((client, database.max_encoding_message_size(MAX_MESSAGE_BYTES)))
+    }
+
+    async fn connect(&self) -> Result<Channel, Failure> {
         let address = self.daemon()?;
         let unreachable = |why: String| {
             let message = format!("no daemon answers at {address} ({why}); start one with `spool daemon`");
@@ -63,9 +87,7 @@ impl Context {
         let endpoint =
             endpoint.map_err(|error| Failure::usage(format!("--api {address} is not a host and a port: {error}")))?;
         let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
-        let channel = endpoint.connect().await.map_err(|error| unreachable(crate::chain(&error)))?;
-        let client = SpoolClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(client.max_encoding_message_size(MAX_MESSAGE_BYTES))
+        endpoint.connect().await.map_err(|error| unreachable(crate::chain(&error)))
     }
 
     /// Where the daemon should be: what the user says, else what the daemon of this repository wrote, else the configuration.

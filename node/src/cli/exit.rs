@@ -13,7 +13,7 @@ pub(super) enum Exit {
     Failed = 1,
     /// Wrong arguments, input or configuration.
     Usage = 2,
-    /// No such thread, log, record, body or repository.
+    /// No such thread, log, record, body, repository, collection, document or tag.
     NotFound = 3,
     /// No daemon answers.
     Unreachable = 4,
@@ -23,6 +23,8 @@ pub(super) enum Exit {
     Refused = 6,
     /// Not now: the node is busy, or no peer that has it is online.
     Unavailable = 7,
+    /// Somebody else has changed the document meanwhile, or it is in another version than was said.
+    Changed = 8,
     /// Ctrl-C.
     Interrupted = 130,
 }
@@ -33,12 +35,26 @@ Exit codes:
   0    done
   1    failed
   2    wrong arguments, input or configuration
-  3    not found: thread, log, record, body, repository
+  3    not found: thread, log, record, body, repository, collection, document, version, tag, index
   4    no daemon answers, or the connection to it broke
   5    verification found a fault, or stored data is damaged
   6    refused: no key for it, not supported for this thread, or it is there already
   7    not now: busy, or no peer that has it is online; trying again can help
-  130  interrupted (with `log --follow`: 0)";
+  8    changed meanwhile: the document is in another version; read it again
+  130  interrupted (with `log --follow` and `db watch`: 0)";
+
+/// Reasons whose exit code says more than that of their status.
+const REASONS: [(&str, Exit); 9] = [
+    ("stale", Exit::Changed),
+    ("conflict", Exit::Changed),
+    ("schema", Exit::Usage),
+    ("duplicate", Exit::Usage),
+    ("too-large", Exit::Usage),
+    ("too-deep", Exit::Usage),
+    ("damaged", Exit::Damaged),
+    ("view-damaged", Exit::Damaged),
+    ("index-not-built", Exit::Unavailable),
+];
 
 /// Why a command failed, with its exit code and the stable name that `--json` shows.
 #[derive(Debug)]
@@ -89,18 +105,19 @@ impl From<Status> for Failure {
         // Without our trailer it is the connection that says so, not the node. Under an answer that was cut off it has many codes, and a cause.
         let broken =
             reason.is_none() && (status.code() == Code::Unavailable || std::error::Error::source(&status).is_some());
-        let exit = match status.code() {
+        let named = REASONS.iter().find(|(name, _)| reason.as_deref() == Some(name)).map(|(_, exit)| *exit);
+        let exit = match (status.code(), named) {
             _ if broken => Exit::Unreachable,
-            Code::InvalidArgument | Code::OutOfRange => Exit::Usage,
-            Code::NotFound => Exit::NotFound,
-            Code::DataLoss => Exit::Damaged,
-            Code::FailedPrecondition | Code::AlreadyExists | Code::PermissionDenied | Code::Unimplemented => {
+            (_, Some(exit)) => exit,
+            (Code::InvalidArgument | Code::OutOfRange, None) => Exit::Usage,
+            (Code::NotFound, None) => Exit::NotFound,
+            (Code::DataLoss, None) => Exit::Damaged,
+            (Code::Aborted, None) => Exit::Changed,
+            (Code::FailedPrecondition | Code::AlreadyExists | Code::PermissionDenied | Code::Unimplemented, None) => {
                 Exit::Refused
             }
-            Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => Exit::Unavailable,
-            Code::Ok | Code::Cancelled | Code::Unknown | Code::Aborted | Code::Internal | Code::Unauthenticated => {
-                Exit::Failed
-            }
+            (Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded, None) => Exit::Unavailable,
+            (Code::Ok | Code::Cancelled | Code::Unknown | Code::Internal | Code::Unauthenticated, None) => Exit::Failed,
         };
         let message = match exit {
             Exit::Unreachable => format!("the connection to the daemon broke: {}", status.message()),
@@ -152,6 +169,23 @@ mod tests {
         assert_eq!(exit(Error::Stopping), Exit::Unavailable);
         assert_eq!(exit(Error::Storage("full".into())), Exit::Failed);
         assert_eq!(Failure::from(Status::unavailable("broken")).exit, Exit::Unreachable);
+    }
+
+    #[test]
+    fn what_somebody_else_has_changed_is_told_from_wrong_input() {
+        let exit = |code, reason: &'static str| {
+            let mut status = Status::new(code, "no");
+            status.metadata_mut().insert(api::REASON, tonic::metadata::MetadataValue::from_static(reason));
+            let failure = Failure::from(status);
+            assert_eq!(failure.reason, reason);
+            failure.exit
+        };
+        for code in [Code::FailedPrecondition, Code::Aborted, Code::InvalidArgument] {
+            assert_eq!([exit(code, "stale"), exit(code, "conflict")], [Exit::Changed; 2]);
+            assert_eq!([exit(code, "schema"), exit(code, "duplicate")], [Exit::Usage; 2]);
+        }
+        assert_eq!(exit(Code::Aborted, "something-new"), Exit::Changed);
+        assert_eq!(exit(Code::AlreadyExists, "document-exists"), Exit::Refused);
     }
 
     /// A daemon that ends while an answer is under way may take the rest of it along, and its status with that: what HTTP/2 says then is `Internal`,

@@ -16,6 +16,11 @@ pub(super) fn time(unix_millis: u64) -> String {
     rfc3339(unix_millis).replace('T', " ").trim_end_matches('Z').to_owned()
 }
 
+/// The hybrid time of an event, as `spool db` takes it for a point in the history of a database.
+pub(super) fn point(time: u64) -> String {
+    format!("time:{time}")
+}
+
 /// Year, month and day of a number of days since 1970, in the Gregorian calendar.
 ///
 /// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`, for days that are not negative.
@@ -28,6 +33,67 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
+/// Days since 1970 of a date in the Gregorian calendar; `None` for one that there is not, or before 1970.
+///
+/// The same source, `days_from_civil`.
+fn days(year: u64, month: u64, day: u64) -> Option<u64> {
+    let shifted_year = year.checked_sub(u64::from(month <= 2))?;
+    let (era, year_of_era) = (shifted_year / 400, shifted_year % 400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day.checked_sub(1)?;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = (era * 146_097 + day_of_era).checked_sub(719_468)?;
+    // A 30th of February has a number, too: that of another day.
+    (civil(days) == (year, month, day)).then_some(days)
+}
+
+/// Unix milliseconds of a date and time of RFC 3339, such as `2026-11-21T00:04:15.123Z`. Also as tables have it, with a space and without
+/// an offset, which is UTC then. `None` for all else, and for times before 1970.
+pub(super) fn parse_rfc3339(text: &str) -> Option<u64> {
+    let (date, time) = text.split_at_checked("2026-11-21".len())?;
+    let [year, month, day] = digits(date, '-', [4, 2, 2])?;
+    let time = time.strip_prefix(['T', 't', ' '])?;
+    let (clock, offset) = time.split_at(time.find(['Z', 'z', '+', '-']).unwrap_or(time.len()));
+    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
+    let [hour, minute, second] = digits(clock, ':', [2, 2, 2])?;
+    // A leap second is the first of the next minute.
+    if hour > 23
+        || minute > 59
+        || second > 60
+        || fraction.is_empty()
+        || !fraction.bytes().all(|digit| digit.is_ascii_digit())
+    {
+        return None;
+    }
+    let millis: u64 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
+    let local = ((days(year, month, day)? * 24 + hour) * 60 + minute) * 60 + second;
+    let seconds = match offset.split_at_checked(1) {
+        None | Some(("Z" | "z", "")) => local,
+        Some((sign, offset)) => {
+            let [hours, minutes] = digits(offset, ':', [2, 2])?;
+            let ahead = (hours * 60 + minutes) * 60;
+            match sign {
+                _ if hours > 23 || minutes > 59 => return None,
+                "+" => local.checked_sub(ahead)?,
+                "-" => local + ahead,
+                _ => return None,
+            }
+        }
+    };
+    Some(seconds * 1000 + millis)
+}
+
+/// Numbers of so many digits with a separator between them.
+fn digits<const N: usize>(text: &str, separator: char, widths: [usize; N]) -> Option<[u64; N]> {
+    let mut parts = text.split(separator);
+    let mut numbers = [0; N];
+    for (number, width) in numbers.iter_mut().zip(widths) {
+        let part =
+            parts.next().filter(|part| part.len() == width && part.bytes().all(|digit| digit.is_ascii_digit()))?;
+        *number = part.parse().ok()?;
+    }
+    parts.next().is_none().then_some(numbers)
 }
 
 /// `1.5 MiB`
@@ -84,16 +150,31 @@ pub(super) fn short(id: &str) -> String {
 pub(super) fn shown(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for char in text.chars() {
-        // Overrides of the writing direction can make a line read as something else.
-        if char.is_control()
-            || matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        {
+        if is_obeyed(char) {
             write!(safe, "{}", char.escape_default()).expect("a String takes everything");
         } else {
             safe.push(char);
         }
     }
     safe
+}
+
+/// JSON text for a terminal: what a terminal would obey is escaped, in a way that is JSON still. Line breaks between values stay.
+pub(super) fn shown_json(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char != '\n' && is_obeyed(char) {
+            write!(safe, "\\u{:04x}", u32::from(char)).expect("a String takes everything");
+        } else {
+            safe.push(char);
+        }
+    }
+    safe
+}
+
+/// Whether a terminal may obey a character rather than show it. Overrides of the writing direction can make a line read as something else.
+fn is_obeyed(char: char) -> bool {
+    char.is_control() || matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// At most `width` characters, with a mark where something is missing.
@@ -119,6 +200,40 @@ mod tests {
     }
 
     #[test]
+    fn times_are_read_as_they_are_written() {
+        for millis in [0, 951_782_400_000, 1_517_966_773_840, 4_107_542_399_999, 253_402_300_799_999] {
+            assert_eq!(parse_rfc3339(&rfc3339(millis)), Some(millis));
+            assert_eq!(parse_rfc3339(&time(millis)), Some(millis));
+        }
+        assert_eq!(parse_rfc3339("2018-02-07T02:26:13+01:00"), Some(1_517_966_773_000));
+        assert_eq!(parse_rfc3339("2018-02-06t20:26:13.8409-05:00"), Some(1_517_966_773_840));
+        assert_eq!(parse_rfc3339("2016-12-31T23:59:60Z"), parse_rfc3339("2017-01-01T00:00:00Z"));
+    }
+
+    #[test]
+    fn what_is_no_time_is_not_read() {
+        for text in [
+            "",
+            "2018-02-07",
+            "2018-02-30T00:00:00Z",
+            "2018-13-01T00:00:00Z",
+            "2018-02-00T00:00:00Z",
+            "2018-02-07T24:00:00Z",
+            "2018-02-07T00:00Z",
+            "2018-02-07T00:00:00.Z",
+            "2018-02-07T00:00:00+1:00",
+            "2018-02-07T00:00:00Zulu",
+            "2018-2-7T00:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "1970-01-01T00:00:00+01:00",
+            "2018-02-07T00:00:+1Z",
+            "2018-02-0ä00:00:00Z",
+        ] {
+            assert_eq!(parse_rfc3339(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn sizes_and_counts_read_well() {
         assert_eq!(
             ["0 B", "1023 B", "1.0 KiB", "1.5 MiB"],
@@ -135,6 +250,10 @@ mod tests {
     #[test]
     fn foreign_text_cannot_drive_the_terminal() {
         assert_eq!(shown("a\u{1b}[2Jb\nc\u{202e}d é"), "a\\u{1b}[2Jb\\nc\\u{202e}d é");
+        let json = serde_json::json!({ "a": "\u{1b}[2J\n\u{9b}\u{202e}ä" });
+        let safe = shown_json(&serde_json::to_string_pretty(&json).unwrap());
+        assert_eq!(safe, "{\n  \"a\": \"\\u001b[2J\\n\\u009b\\u202eä\"\n}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&safe).unwrap(), json);
         assert_eq!(cut("abcdef", 4), "abc…");
         assert_eq!(cut("abcd", 4), "abcd");
         assert_eq!(short("12D3KooWabcdefgh"), "abcdefgh");

@@ -38,8 +38,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     pub(super) async fn next(&mut self) -> Result<Option<Option<Bytes>>, String> {
         let mut line = Vec::new();
         loop {
-            let buffer =
-                self.reader.fill_buf().await.map_err(|error| format!("cannot read standard input: {error}"))?;
+            let buffer = self.reader.fill_buf().await.map_err(|error| format!("cannot read the input: {error}"))?;
             if buffer.is_empty() {
                 if line.is_empty() {
                     return Ok(None);

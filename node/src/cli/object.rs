@@ -13,6 +13,7 @@ use tonic::Streaming;
 use super::append::Options;
 use super::context::Context;
 use super::exit::Failure;
+use super::input::{Input, cannot_read};
 use super::{append, format, log, output, resolve, view};
 use crate::api::{MAX_BODY_BYTES, PIECE_BYTES, pb};
 use crate::repo::Partial;
@@ -127,20 +128,13 @@ pub(super) struct AddArgs {
 
 pub(super) async fn add(context: &mut Context, args: AddArgs) -> Result<(), Failure> {
     let path = args.file.as_path();
-    let cannot = |error: std::io::Error| Failure::usage(format!("cannot read {}: {error}", path.display()));
-    let (input, size): (Box<dyn AsyncRead + Send + Unpin>, _) = if path == Path::new("-") {
-        (Box::new(tokio::io::stdin()), None)
-    } else {
-        let file = tokio::fs::File::open(path).await.map_err(cannot)?;
-        let metadata = file.metadata().await.map_err(cannot)?;
-        if metadata.is_dir() {
-            return Err(Failure::usage(format!(
-                "{} is a directory; `tar c` it and pipe that into `spool add THREAD -`",
-                path.display()
-            )));
-        }
-        (Box::new(file), metadata.is_file().then_some(metadata.len()))
-    };
+    if path.is_dir() {
+        return Err(Failure::usage(format!(
+            "{} is a directory; `tar c` it and pipe that into `spool add THREAD -`",
+            path.display()
+        )));
+    }
+    let Input { reader, size } = Input::open(path).await?;
     let mut client = context.client().await?;
     let thread = resolve::thread(&mut client, &args.thread).await?;
     let start = pb::add_file_request::Start { thread, options: Some(args.options.request()), size };
@@ -151,12 +145,12 @@ pub(super) async fn add(context: &mut Context, args: AddArgs) -> Result<(), Fail
         answer.map(tonic::Response::into_inner).map_err(Failure::from)
     };
     tokio::pin!(upload);
-    let feed = feed(input, start, pieces, &bar);
+    let feed = feed(reader, start, pieces, &bar);
     let receipt = tokio::select! {
         // The daemon refuses early, e.g. for a thread that it does not have.
         receipt = &mut upload => receipt?,
         // A failure here drops the call, and what breaks off appends nothing.
-        fed = feed => { fed.map_err(cannot)?; upload.await? }
+        fed = feed => { fed.map_err(|error| cannot_read(path, &error))?; upload.await? }
     };
     bar.finish_and_clear();
     append::print(&mut context.out, receipt)

@@ -36,6 +36,11 @@ impl Output {
         self.results.write_all(bytes).map_err(exit::output)
     }
 
+    /// Where results go, for those who write by themselves; what fails there is for [`exit::output`].
+    pub(super) fn writer(&mut self) -> &mut impl Write {
+        &mut self.results
+    }
+
     /// One JSON value on a line of its own.
     pub(super) fn json(&mut self, value: &impl Serialize) -> Result<()> {
         serde_json::to_writer(&mut self.results, value).map_err(|error| exit::output(error.into()))?;

@@ -54,7 +54,15 @@ fn value_name(key: Key) -> &'static str {
     match key {
         Key::Listen | Key::Announce | Key::Bootstrap => "ADDRESS",
         Key::Mdns | Key::ApiAllowRemote => "true|false",
-        Key::MaxConnections | Key::MaxConnectionsPerPeer | Key::CacheMib => "NUMBER",
+        Key::MaxConnections
+        | Key::MaxConnectionsPerPeer
+        | Key::CacheMib
+        | Key::MaxDocumentKib
+        | Key::MaxTransactionKib
+        | Key::MaxOperations
+        | Key::MaxDepth
+        | Key::MaxIndexes
+        | Key::QueryMemoryMib => "NUMBER",
         Key::Dht => "auto|client|server|off",
         Key::Relay => "client|server|off",
         Key::Durability => "sync|relaxed",

@@ -1,12 +1,12 @@
 //! `spool thread`: create, list, show, share, join, remove.
 
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::io::{self, Read};
 
 use clap::{ArgGroup, Subcommand};
 
 use super::context::{Client, Context};
 use super::exit::Failure;
-use super::{format, resolve, view};
+use super::{confirm, format, resolve, view};
 use crate::api::pb;
 
 /// What the CLI says wherever somebody is given the read key.
@@ -277,27 +277,14 @@ fn read_ticket() -> Result<String, Failure> {
 
 async fn remove(context: &mut Context, mut client: Client, thread: String, yes: bool) -> Result<(), Failure> {
     if !yes {
-        confirm(&thread)?;
+        let question = format!("remove {thread} with its keys from this node?");
+        confirm::ask(&question, "remove the thread", "nothing was removed")?;
     }
     client.remove_thread(pb::RemoveThreadRequest { thread: thread.clone() }).await?;
     if context.out.is_json() {
         return context.out.json(&serde_json::json!({ "removed": thread }));
     }
     context.out.line(format!("removed {thread}"))
-}
-
-fn confirm(thread: &str) -> Result<(), Failure> {
-    let stdin = io::stdin();
-    if !stdin.is_terminal() {
-        return Err(Failure::usage("nobody is here to be asked; add --yes to remove the thread"));
-    }
-    let _ = write!(io::stderr(), "remove {thread} with its keys from this node? [y/N] ");
-    let mut answer = String::new();
-    let read = stdin.lock().take(16).read_line(&mut answer);
-    match read {
-        Ok(_) if matches!(answer.trim(), "y" | "Y" | "yes") => Ok(()),
-        Ok(_) | Err(_) => Err(Failure::usage("nothing was removed")),
-    }
 }
 
 /// How to name a thread in a command that the user may copy.

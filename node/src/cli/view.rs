@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::format::rfc3339;
+use super::format::{point, rfc3339};
 use crate::api::pb;
 
 /// The words of the interface's enums.
@@ -133,6 +133,7 @@ pub(super) struct Receipt {
     pub(super) counter: u64,
     pub(super) cid: String,
     pub(super) time: String,
+    pub(super) point: String,
     pub(super) body: Option<String>,
     pub(super) size: u64,
 }
@@ -145,6 +146,7 @@ impl From<pb::Receipt> for Receipt {
             counter: receipt.counter,
             cid: receipt.cid,
             time: rfc3339(receipt.time >> 16),
+            point: point(receipt.time),
             body: receipt.body,
             size: receipt.size,
         }
@@ -165,6 +167,7 @@ pub(super) struct Entry {
     /// Whether this node cannot see the event; then all that follows is `null`.
     pub(super) sealed: bool,
     pub(super) time: Option<String>,
+    pub(super) point: Option<String>,
     pub(super) kind: Option<&'static str>,
     pub(super) author: Option<Author>,
     pub(super) body: Option<Body>,
@@ -234,6 +237,7 @@ impl From<pb::Entry> for Entry {
             inert: entry.inert,
             sealed,
             time: (!sealed).then(|| rfc3339(event.time >> 16)),
+            point: (!sealed).then(|| point(event.time)),
             kind: (!sealed).then(|| kind(event.kind)),
             author: event.author.map(Into::into),
             body: event.body.map(Into::into),
@@ -283,6 +287,7 @@ mod tests {
         let value = serde_json::to_value(Entry::from(entry)).unwrap();
         assert_eq!(value["sealed"], json!(false));
         assert_eq!(value["time"], json!("2018-02-07T01:26:13.840Z"));
+        assert_eq!(value["point"], json!(format!("time:{}", 1_517_966_773_840_u64 << 16)));
         assert_eq!(value["kind"], json!("application"));
         assert_eq!(
             value["body"],
@@ -296,7 +301,8 @@ mod tests {
         let entry = pb::Entry { counter: 7, control: Some(control), ..pb::Entry::default() };
         let value = serde_json::to_value(Entry::from(entry)).unwrap();
         assert_eq!(value["sealed"], json!(true));
-        assert_eq!([&value["time"], &value["kind"], &value["author"], &value["body"]], [&json!(null); 4]);
+        assert_eq!([&value["time"], &value["point"], &value["kind"]], [&json!(null); 3]);
+        assert_eq!([&value["author"], &value["body"]], [&json!(null); 2]);
         assert_eq!(value["control"], json!({ "item": "rekey", "key_id": "", "recipients": 0 }));
     }
 

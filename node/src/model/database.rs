@@ -56,7 +56,10 @@ pub enum DocumentChange {
 impl fmt::Debug for DocumentWrite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Without content, which must not end in a log.
-        f.debug_struct("DocumentWrite").field("collection", &self.collection).field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("DocumentWrite")
+            .field("collection", &self.collection)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 

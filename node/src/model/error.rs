@@ -1,5 +1,6 @@
 //! What can go wrong in a node, by who has to act.
 
+use spool_db::transaction::Kind;
 use spool_proto::id::Variant;
 use spool_proto::{Cid, LogId, ThreadId};
 
@@ -84,7 +85,7 @@ pub enum Error {
     Storage(#[source] BoxError),
     /// The database refused it, or could not be read.
     #[error(transparent)]
-    Database(#[from] spool_db::transaction::Error),
+    Database(spool_db::transaction::Error),
     /// A transaction that was open step by step is not any more.
     #[error("the transaction was open for too long and is discarded: begin it again")]
     TransactionEnded,
@@ -113,6 +114,8 @@ pub enum ErrorKind {
     Exists,
     /// Somebody else: this node may not do it (no key, wrong variant, closed log).
     Refused,
+    /// The caller: others have changed what it relies on; it has to read again.
+    Conflict,
     /// Time: trying again can help.
     Unavailable,
     /// The operator: stored data is damaged.
@@ -134,6 +137,15 @@ impl Error {
             Self::BodyMissing(_) | Self::Busy(_) | Self::Unreachable(_) | Self::Stopping => ErrorKind::Unavailable,
             Self::Damaged(_) => ErrorKind::Damaged,
             Self::Storage(_) | Self::Internal { .. } => ErrorKind::Failed,
+            Self::TransactionEnded => ErrorKind::Refused,
+            Self::Database(error) => match error.kind() {
+                Kind::Invalid => ErrorKind::Invalid,
+                Kind::NotFound => ErrorKind::NotFound,
+                Kind::Exists => ErrorKind::Exists,
+                Kind::Conflict | Kind::Stale => ErrorKind::Conflict,
+                Kind::Refused => ErrorKind::Refused,
+                Kind::Failed => ErrorKind::Failed,
+            },
         }
     }
 
@@ -156,6 +168,8 @@ impl Error {
             Self::Unreachable(_) => "unreachable",
             Self::Damaged(_) => "damaged",
             Self::Storage(_) => "storage",
+            Self::Database(error) => error.reason(),
+            Self::TransactionEnded => "transaction-ended",
             Self::Stopping => "stopping",
             Self::Internal { .. } => "internal",
         }
@@ -164,6 +178,19 @@ impl Error {
     /// Whether the node cannot go on and should end with a failure.
     pub fn is_fatal(&self) -> bool {
         matches!(self, Self::Internal { .. })
+    }
+}
+
+impl From<spool_db::transaction::Error> for Error {
+    /// What the node itself had refused is told as such.
+    fn from(error: spool_db::transaction::Error) -> Self {
+        match error {
+            spool_db::transaction::Error::Append(source) => match source.downcast::<Self>() {
+                Ok(error) => *error,
+                Err(source) => Self::Database(spool_db::transaction::Error::Append(source)),
+            },
+            error => Self::Database(error),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use spool_db::{Database, documents::VIEW, projector, source::Stored};
-use spool_proto::{LogId, ThreadId};
+use spool_proto::ThreadId;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use super::{
@@ -25,8 +25,8 @@ mod session;
 mod tasks;
 mod whole;
 
-
 pub use commit::Committing;
+pub use history::Way;
 pub use session::Transaction;
 
 /// The databases that were asked for.
@@ -34,6 +34,7 @@ pub(super) struct Databases {
     open: Mutex<HashMap<ThreadId, Open>>,
     /// One for each transaction that is open step by step.
     room: Arc<Semaphore>,
+    verifying: Mutex<()>,
 }
 
 /// A database, and what its tasks tell and are told.
@@ -48,7 +49,7 @@ struct Open {
 
 impl Default for Databases {
     fn default() -> Self {
-        Self { open: Mutex::default(), room: Arc::new(Semaphore::new(OPEN_TRANSACTIONS)) }
+        Self { open: Mutex::default(), room: Arc::new(Semaphore::new(OPEN_TRANSACTIONS)), verifying: Mutex::default() }
     }
 }
 
@@ -125,11 +126,6 @@ impl Node {
             open.database.set_source(source);
             open.nudge.notify_one();
         }
-    }
-
-    /// The log that this node writes in a thread, if it has written anything.
-    pub(super) fn own_log(&self, thread: &ThreadId) -> Option<LogId> {
-        self.keyring().get(thread)?.own.as_ref().map(|own| *own.log())
     }
 }
 

@@ -77,6 +77,17 @@ impl Node {
         }
     }
 
+    /// Whether it does not run any more.
+    pub(super) fn is_ended(&self) -> bool {
+        *self.0.ended.borrow() != End::Running
+    }
+
+    /// Waits until it does not run any more, however it ended.
+    pub(super) async fn ended(&self) {
+        // An error means that whoever would tell has gone: it has ended.
+        let _ = self.0.ended.clone().wait_for(|end| *end != End::Running).await;
+    }
+
     /// Takes a new device id: from now on this node writes new logs, and never extends an old one.
     ///
     /// # Errors

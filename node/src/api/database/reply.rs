@@ -154,7 +154,7 @@ impl From<Tag> for pb::Tag {
 
 impl From<Conflict> for pb::Conflict {
     fn from(conflict: Conflict) -> Self {
-        use pb::conflict::{Duplicate, Kind, KeptBoth, Schema};
+        use pb::conflict::{Duplicate, KeptBoth, Kind, Schema};
         let kind = match conflict.kind {
             ConflictKind::KeptBoth { path, values } => Kind::KeptBoth(KeptBoth {
                 path: path.to_string(),

@@ -5,6 +5,7 @@ use spool_db::{
     documents::Kind as ChangeKind,
     history::{Order, Page, Scope},
     operation::check_target,
+    query::Options,
 };
 use spool_proto::clock::Time;
 
@@ -29,6 +30,11 @@ pub(super) fn point(point: pb::Point) -> Result<Point, Error> {
         Asked::Tag(name) => Ok(Point::Tag(name)),
         Asked::Version(version) => Ok(Point::Version(values::version("version", &version)?)),
     }
+}
+
+/// What a query may hold; the node's own limit holds as well.
+pub(super) fn memory(bytes: Option<u64>) -> Options {
+    Options { memory: bytes.map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)) }
 }
 
 pub(super) fn part(part: Option<pb::Part>) -> Result<Scope, Error> {

@@ -74,9 +74,7 @@ async fn run(
         let step = match step {
             Ok(step) => step,
             Err(Error::TransactionEnded) => return Err(Error::TransactionEnded.into()),
-            Err(error) => {
-                Answer::Refused(Refused { reason: error.reason().to_owned(), message: crate::chain(&error) })
-            }
+            Err(error) => Answer::Refused(Refused { reason: error.reason().to_owned(), message: crate::chain(&error) }),
         };
         if sender.send(Ok(answer(step))).await.is_err() {
             return Ok(());
@@ -112,7 +110,8 @@ async fn find(transaction: &mut Transaction, find: pb::transact_request::Find) -
     let documents: Vec<String> = found.into_iter().map(|found| Value::Object(found.fields).to_string()).collect();
     let bytes: usize = documents.iter().map(String::len).sum();
     if bytes > super::MAX_FOUND_BYTES {
-        let message = format!("the documents have {bytes} bytes, an answer at most {}: set a limit", super::MAX_FOUND_BYTES);
+        let message =
+            format!("the documents have {bytes} bytes, an answer at most {}: set a limit", super::MAX_FOUND_BYTES);
         return Err(Error::Invalid(message));
     }
     Ok(Answer::Found(pb::FindResponse { documents }))

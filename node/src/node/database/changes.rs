@@ -15,7 +15,6 @@ use crate::{
     model::{Cursor, Error, WatchItem, WatchQuery, WatchStep},
     node::{
         Node,
-        handle::End,
         limits::{WATCH_THREADS, WATCHED_CHANGES, WATCHED_ITEMS},
     },
 };
@@ -96,7 +95,6 @@ impl Watcher {
     /// Watches one thread until nobody listens, the thread is left or the node ends.
     async fn watch(self, thread: ThreadId, mut open: Open, mut position: u64) {
         let node = self.node.cursor_node();
-        let mut ended = self.node.0.ended.clone();
         let item = |position, step| WatchItem {
             cursor: Cursor { thread: thread.clone(), node: node.clone(), position },
             step,
@@ -115,7 +113,10 @@ impl Watcher {
                 }
             };
             let is_end = changes.items.is_empty();
-            if changes.lagged && !is_end && std::mem::take(&mut may_lag) && !self.send(Ok(item(position, WatchStep::Lagged))).await
+            if changes.lagged
+                && !is_end
+                && std::mem::take(&mut may_lag)
+                && !self.send(Ok(item(position, WatchStep::Lagged))).await
             {
                 return;
             }
@@ -136,7 +137,7 @@ impl Watcher {
             tokio::select! {
                 changed = open.steps.changed() => if changed.is_err() { return },
                 () = self.sender.closed() => return,
-                _ = ended.wait_for(|end| *end != End::Running) => return,
+                () = self.node.ended() => return,
             }
         }
     }
@@ -148,7 +149,6 @@ impl Watcher {
     /// Watches all threads that can be read, those that come later, too.
     async fn watch_all(self, after: BTreeMap<ThreadId, u64>) {
         let (mut watched, mut is_new) = (BTreeSet::new(), false);
-        let mut ended = self.node.0.ended.clone();
         loop {
             let readable = self.node.keyring().all().into_iter().filter(|keys| keys.own.is_some());
             let threads: BTreeSet<ThreadId> = readable.map(|keys| keys.thread.clone()).collect();
@@ -171,7 +171,7 @@ impl Watcher {
             tokio::select! {
                 () = tokio::time::sleep(WATCH_THREADS) => {}
                 () = self.sender.closed() => return,
-                _ = ended.wait_for(|end| *end != End::Running) => return,
+                () = self.node.ended() => return,
             }
         }
     }

@@ -126,7 +126,7 @@ impl Node {
     pub async fn collections(&self, thread: &ThreadId) -> Result<Vec<CollectionInfo>, Error> {
         let database = self.database(thread).await?;
         self.blocking(move || {
-            let names = database.read(spool_db::transaction::Read::collections)?;
+            let names = database.read(|read| read.collections())?;
             let infos = names.iter().filter_map(|name| info(&database, name).transpose());
             Ok(infos.collect::<Result<_, _>>()?)
         })
@@ -149,25 +149,19 @@ fn define(database: &Database, name: &str, change: &DefinitionChange) -> Result<
     again(|| {
         let (done, told) = outcome();
         let target = Target::new(spool_db::collection::COLLECTIONS, name);
-        let defined = database.write(
+        database.write(
             None,
             |write| {
                 let before = write.definition(name)?;
                 if before.is_some() && change.must_be_new {
                     return Err(Refused::Exists(target.clone()));
                 }
-                // What is wrong with it is told, and is no reason to end the transaction otherwise: it has done nothing.
-                let definition = changed(name, before, change);
-                if let Ok(definition) = &definition {
-                    write.define(definition)?;
-                }
-                Ok(definition)
+                write.define(&changed(name, before, change)?)
             },
             done,
         )?;
-        Ok(defined.map(|_| told))
-    })?
-    .map_err(|error: spool_db::collection::Error| Error::Invalid(crate::chain(&error)))
+        Ok(told)
+    })
 }
 
 fn changed(
@@ -214,7 +208,7 @@ fn run(database: &Database, mut writes: Vec<DocumentWrite>) -> Result<Committing
 }
 
 /// Tries again what another transaction was faster than. Blocks.
-fn again<T>(mut attempt: impl FnMut() -> Result<T, Refused>) -> Result<T, Error> {
+pub(super) fn again<T>(mut attempt: impl FnMut() -> Result<T, Refused>) -> Result<T, Error> {
     let mut attempts = 1;
     loop {
         match attempt() {
@@ -228,7 +222,9 @@ fn again<T>(mut attempt: impl FnMut() -> Result<T, Refused>) -> Result<T, Error>
 /// The id of the document that is written, which is taken out of its fields; a new one where the caller names none.
 pub(super) fn name(database: &Database, write: &mut DocumentWrite) -> Result<String, Error> {
     let makes = matches!(write.change, DocumentChange::Create(_) | DocumentChange::Save(_));
-    if let DocumentChange::Create(fields) | DocumentChange::Save(fields) | DocumentChange::Merge(fields) = &mut write.change {
+    if let DocumentChange::Create(fields) | DocumentChange::Save(fields) | DocumentChange::Merge(fields) =
+        &mut write.change
+    {
         fields.remove(spool_db::query::MODIFIED);
         match (fields.remove(spool_db::query::ID), &write.id) {
             (None, _) => {}
@@ -236,7 +232,9 @@ pub(super) fn name(database: &Database, write: &mut DocumentWrite) -> Result<Str
             (Some(within), Some(id)) if within == **id => {}
             (Some(_), None) => return Err(Error::Invalid("`_id` has to be a string".into())),
             (Some(_), Some(id)) => {
-                return Err(Error::Invalid(format!("the document {id:?} has another `_id` among its fields: leave it out")));
+                return Err(Error::Invalid(format!(
+                    "the document {id:?} has another `_id` among its fields: leave it out"
+                )));
             }
         }
     }

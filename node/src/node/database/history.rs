@@ -6,7 +6,6 @@ use futures::{StreamExt as _, stream::BoxStream};
 use spool_db::{
     Database, Target,
     history::{Page, Scope, Tag, Version},
-    transaction::Error as Refused,
 };
 use spool_proto::ThreadId;
 use tokio::sync::mpsc;
@@ -78,17 +77,15 @@ impl Node {
         let database = self.database(thread).await?;
         let (sender, steps) = mpsc::channel(1);
         tokio::task::spawn_blocking(move || {
-            let mut last = Restored::default();
             let mut told = |documents, transactions| {
-                last = Restored { documents, transactions, done: false };
                 // A step that is not read in time is left out; the last one is not.
-                match sender.try_send(Ok(last)) {
+                match sender.try_send(Ok(Restored { documents, transactions, done: false })) {
                     Err(mpsc::error::TrySendError::Closed(_)) => ControlFlow::Break(()),
                     Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => ControlFlow::Continue(()),
                 }
             };
             let result = restore(&database, &scope, &point, &mut told);
-            let _ = sender.blocking_send(result.map(|()| Restored { done: true, ..last }));
+            let _ = sender.blocking_send(result);
         });
         Ok(ReceiverStream::new(steps).boxed())
     }
@@ -149,7 +146,8 @@ fn restore(
     scope: &Scope,
     point: &Point,
     told: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
-) -> Result<(), Error> {
+) -> Result<Restored, Error> {
     let at = resolve(database, point)?;
-    Ok(database.restore(scope, at, told).map_err(Refused::from)?)
+    let restored = database.restore(scope, at, told)?;
+    Ok(Restored { documents: restored.documents, transactions: restored.transactions, done: restored.complete })
 }

@@ -30,7 +30,8 @@ impl<T: Send + 'static> Pages<T> {
     /// Sends what there is.
     pub(super) fn flush(&mut self) -> ControlFlow<()> {
         self.bytes = 0;
-        self.send(Ok(std::mem::take(&mut self.page)))
+        let page = std::mem::take(&mut self.page);
+        self.send(Ok(page))
     }
 
     fn send(&self, page: Result<Vec<T>, Error>) -> ControlFlow<()> {

@@ -58,10 +58,10 @@ impl Node {
                 pages.push(json, bytes)
             };
             match at {
-                None => database.read(|read| read.find_each(&collection, query, options, &mut push))?,
+                None => database.read(|read| read.find_each(&collection, query, options, &mut push)).map(drop)?,
                 Some(point) => {
                     let time = time(&database, &point)?;
-                    database.find_at(&collection, query, options, time, &mut push)?;
+                    database.find_each_at(&collection, query, options, time, &mut push)?;
                 }
             }
             Ok(())
@@ -122,4 +122,3 @@ pub(super) fn time(database: &Database, point: &Point) -> Result<Time, Error> {
 fn of_one_document(version: &VersionId) -> Error {
     Error::Invalid(format!("{version} is a version of one document: name a time or a tag"))
 }
-

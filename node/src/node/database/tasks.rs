@@ -20,7 +20,6 @@ use crate::{
         Node,
         append::Pending,
         call::{Arrived, News},
-        handle::End,
         keyring::Keyring,
         limits::DATABASE_RETRY,
     },
@@ -35,7 +34,6 @@ impl Node {
         mut news: broadcast::Receiver<News>,
         stepped: watch::Sender<u64>,
     ) {
-        let mut ended = self.0.ended.clone();
         let mut blocks_arrived = true;
         loop {
             let folding = open.database.clone();
@@ -61,7 +59,7 @@ impl Node {
                 },
                 () = open.nudge.notified() => true,
                 () = sleep(wait) => true,
-                _ = ended.wait_for(|end| *end != End::Running) => break,
+                () = self.ended() => break,
             };
             if !self.is_open(&thread) {
                 break;
@@ -77,7 +75,6 @@ impl Node {
 
     /// Appends what transactions want appended, in their order, until the node ends.
     pub(super) async fn append_for_database(self, thread: ThreadId, mut queued: mpsc::Receiver<(Vec<u8>, Done)>) {
-        let mut ended = self.0.ended.clone();
         let mut under_way = FuturesUnordered::new();
         loop {
             tokio::select! {
@@ -90,7 +87,7 @@ impl Node {
                         Err(error) => refuse(done, error),
                     }
                 }
-                _ = ended.wait_for(|end| *end != End::Running) => break,
+                () = self.ended() => break,
             }
         }
         queued.close();

@@ -1,6 +1,12 @@
 //! The database as a whole: its hash, and folding it anew.
 
+use std::{ops::ControlFlow, sync::PoisonError};
+
 use futures::{StreamExt as _, stream::BoxStream};
+use spool_db::{
+    database::Verification,
+    documents::{SCRATCH_VIEW, VIEW},
+};
 use spool_proto::ThreadId;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -8,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::{Open, damaged};
 use crate::{
     model::{DatabaseState, Error, Folded},
-    node::{Node, handle::End},
+    node::{Node, threads::storage},
 };
 
 impl Node {
@@ -33,7 +39,10 @@ impl Node {
     /// # Errors
     ///
     /// [`Error::ThreadNotFound`], [`Error::NoReadKey`], [`Error::Storage`].
-    pub async fn rebuild_database(&self, thread: &ThreadId) -> Result<BoxStream<'static, Result<Folded, Error>>, Error> {
+    pub async fn rebuild_database(
+        &self,
+        thread: &ThreadId,
+    ) -> Result<BoxStream<'static, Result<Folded, Error>>, Error> {
         let open = self.open_database(thread).await?;
         let database = open.database.clone();
         self.blocking(move || database.rebuild().map_err(damaged)).await?;
@@ -43,14 +52,34 @@ impl Node {
         Ok(ReceiverStream::new(steps).boxed())
     }
 
+    /// Holds what a database has folded against its events; `None` where it has folded nothing yet. Blocks.
+    pub(in crate::node) fn verify_database(&self, thread: &ThreadId) -> Result<Option<Verification>, Error> {
+        let room = |number| {
+            let view = self.store().view(thread, number).map_err(storage)?;
+            view.ok_or_else(|| Error::ThreadNotFound(thread.clone()))
+        };
+        let mut is_used = false;
+        let used = room(VIEW)?.reader().scan_prefix(&[], &mut |_, _| {
+            is_used = true;
+            ControlFlow::Break(())
+        });
+        used.map_err(storage)?;
+        if !is_used {
+            return Ok(None);
+        }
+        let database = self.start_database(thread)?.database;
+        // There is one room to fold in: who comes second waits.
+        let _one_at_a_time = self.databases().verifying.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Some(database.verify(&room(SCRATCH_VIEW)?, &mut |_, _| {})?))
+    }
+
     async fn tell_folding(self, mut open: Open, sender: mpsc::Sender<Result<Folded, Error>>) {
-        let mut ended = self.0.ended.clone();
         loop {
             open.steps.mark_unchanged();
             let database = open.database.clone();
             let step = self.blocking(move || {
                 let done = !database.is_folding();
-                let (records, total) = database.folded().map_err(damaged)?;
+                let (records, total) = database.folded();
                 Ok(Folded { records, total, done })
             });
             let step = step.await;
@@ -60,7 +89,7 @@ impl Node {
             }
             tokio::select! {
                 changed = open.steps.changed() => if changed.is_err() { return },
-                _ = ended.wait_for(|end| *end != End::Running) => return,
+                () = self.ended() => return,
             }
         }
     }

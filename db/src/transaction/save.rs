@@ -1,0 +1,76 @@
+//! Writes of whole documents, and of one value in place of several.
+
+use serde_json::{Map, Value};
+
+use super::{Error, Write};
+use crate::{
+    Change, Document, Path, Target,
+    document::Existence,
+    history::changes_between,
+    query::{ID, MODIFIED},
+};
+
+impl Write<'_> {
+    /// Makes a document have exactly these fields; it is created if it does not exist. `_mod` says nothing, and neither does an `_id` that is the document's own.
+    ///
+    /// What is written are the smallest changes that lead there, so that what other peers write to other fields at the same time is merged. Here, where there is an
+    /// order, the document counts as read. Where the collection keeps both of two concurrent values, what differs is kept beside those that are not known here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OtherId`], and as [`change`](Self::change).
+    pub fn save(&mut self, target: &Target, fields: Map<String, Value>) -> Result<(), Error> {
+        let fields = without_own(target, fields)?;
+        let before = self.document(target)?;
+        self.has_saved = true;
+        if before.existence == Existence::Deleted {
+            // Hides what it was.
+            return self.keeping_both(target, vec![Change::Create(fields)]);
+        }
+        let mut after = Document::default();
+        (after.existence, after.fields) = (Existence::Alive, fields);
+        let changes = changes_between(&before, &after);
+        if changes.is_empty() { Ok(()) } else { self.keeping_both(target, changes) }
+    }
+
+    /// Sets all these fields of a document that exists, as [`set`](Self::set) does each of them; all others stay. `_id` and `_mod` are as for
+    /// [`save`](Self::save).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], [`Error::OtherId`], and as [`change`](Self::change).
+    pub fn merge(&mut self, target: &Target, fields: Map<String, Value>) -> Result<(), Error> {
+        let fields = without_own(target, fields)?;
+        self.must_exist(target)?;
+        if fields.is_empty() {
+            return Ok(());
+        }
+        self.keeping_both(target, vec![Change::Set(Path::default(), Value::Object(fields))])
+    }
+
+    /// Puts one value in place of all that stand side by side at a path, as far as they are known here. For that the document counts as read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], and as [`change`](Self::change).
+    pub fn resolve(&mut self, target: &Target, path: Path, value: Value) -> Result<(), Error> {
+        self.must_exist(target)?;
+        let seen = self.document(target)?.seen(&path);
+        // Without such values it is an ordinary field, unless the collection says otherwise.
+        let changes = if seen.is_empty() {
+            return self.keeping_both(target, vec![Change::Replace(path, value)]);
+        } else {
+            vec![Change::Keep(path, value, seen)]
+        };
+        self.changes(target, changes)
+    }
+}
+
+fn without_own(target: &Target, mut fields: Map<String, Value>) -> Result<Map<String, Value>, Error> {
+    fields.remove(MODIFIED);
+    match fields.remove(ID) {
+        Some(Value::String(id)) if id == target.id => Ok(fields),
+        None => Ok(fields),
+        Some(found) => Err(Error::OtherId { target: target.clone(), found: found.to_string() }),
+    }
+}
