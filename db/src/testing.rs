@@ -31,6 +31,7 @@ use crate::{
 };
 
 pub mod drafts;
+pub mod hostile;
 pub mod oracle;
 mod peer;
 
