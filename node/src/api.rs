@@ -4,6 +4,7 @@
 //! in the node, so that every interface to it means the same.
 
 mod append;
+mod descriptors;
 mod entry;
 mod error;
 mod file;
@@ -11,11 +12,14 @@ mod limits;
 pub mod pb;
 mod peer;
 mod request;
+mod routes;
 mod server;
 mod service;
 mod steps;
 mod thread;
 
+pub use descriptors::methods;
 pub use error::REASON;
 pub use limits::{MAX_BODY_BYTES, MAX_MESSAGE_BYTES, PIECE_BYTES};
+pub use routes::routes;
 pub use server::{Error, Server};

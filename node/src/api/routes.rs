@@ -1,0 +1,20 @@
+//! The services, ready for whatever brings requests to them.
+
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+use super::limits::MAX_MESSAGE_BYTES;
+use super::pb::spool_server::SpoolServer;
+use super::service::Service;
+use crate::node::Node;
+use crate::threads::{Databases, Network, net_pb, pb};
+
+/// All services of the node. `name` is what the installation is called; `stopping` ends the streams that have no end of their own.
+pub fn routes(node: Node, name: Option<String>, stopping: CancellationToken) -> Routes {
+    let spool = SpoolServer::new(Service { node, name, stopping })
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let databases = pb::api_server::ApiServer::new(Databases).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let network = net_pb::api_server::ApiServer::new(Network).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    Routes::new(spool).add_service(databases).add_service(network)
+}
