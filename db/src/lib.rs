@@ -6,6 +6,7 @@ pub mod database;
 pub mod document;
 pub mod documents;
 pub mod history;
+pub mod judge;
 pub mod limits;
 pub mod operation;
 pub mod order;

@@ -5,6 +5,7 @@
 
 mod append;
 mod database;
+mod descriptors;
 mod entry;
 mod error;
 mod file;
@@ -12,11 +13,14 @@ mod limits;
 pub mod pb;
 mod peer;
 mod request;
+mod routes;
 mod server;
 mod service;
 mod steps;
 mod thread;
 
+pub use descriptors::methods;
 pub use error::REASON;
 pub use limits::{MAX_BODY_BYTES, MAX_DOCUMENTS_BYTES, MAX_MESSAGE_BYTES, PIECE_BYTES};
+pub use routes::routes;
 pub use server::{Error, Server};

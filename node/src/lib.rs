@@ -1,7 +1,7 @@
 //! The Spool node: the daemon, its local gRPC interface, and the command line.
 //!
 //! This crate is the only place where the network, the store and the engine meet. [`node::Node`] is the handle to a running node;
-//! [`api`] serves it on a local port, and [`cli`] is the program that users see.
+//! [`api`] serves it on a local port, [`web`] to programs that cannot speak gRPC over HTTP/2, and [`cli`] is the program that users see.
 
 pub mod api;
 pub mod bench;
@@ -10,6 +10,8 @@ pub mod config;
 pub mod model;
 pub mod node;
 pub mod repo;
+pub mod threads;
+pub mod web;
 
 /// An error and its causes on one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {

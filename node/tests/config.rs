@@ -72,6 +72,7 @@ fn values_are_refused_with_what_would_be_right() {
         ("max-connections = 4294967297", "expected a whole number from 1 to 100000"),
         ("dht = 'maybe'", "expected one of \"auto\", \"client\", \"server\", \"off\""),
         ("api = 'localhost:6006'", "expected an address and a port like 127.0.0.1:6006"),
+        ("web = 'no'", "expected an address and a port like 127.0.0.1:6007, or off"),
         ("listen = ['localhost:4006']", "`localhost:4006` is not an address like /ip4/192.0.2.7/tcp/4006"),
         ("listen = [4006]", "a list holds texts in quotes, not an integer"),
         ("listen = {}", "no setting takes a table"),
@@ -114,6 +115,15 @@ fn the_api_stays_on_loopback_unless_that_is_said_aloud() {
         assert!(file(&format!("{text}\napi-allow-remote = true")).is_ok(), "{address}");
     }
     assert!(file("api = '[::1]:0'").is_ok());
+    assert!(matches!(file("web = '0.0.0.0:6007'"), Err(Error::WebNotLoopback(_))));
+    assert!(file("web = '0.0.0.0:6007'\napi-allow-remote = true").is_ok());
+}
+
+#[test]
+fn the_web_can_be_switched_off() {
+    assert_eq!(file("").unwrap().config.web, None);
+    assert_eq!(file("web = 'off'").unwrap().config.web, None);
+    assert_eq!(file("web = '[::1]:0'").unwrap().config.web, Some("[::1]:0".parse().unwrap()));
 }
 
 #[test]

@@ -19,10 +19,12 @@ use crate::PATIENCE;
 const LOG_LINES: usize = 40;
 
 /// What every daemon here is given: nothing beyond loopback, and only ports that are free.
-const FLAGS: [&str; 12] = [
+const FLAGS: [&str; 14] = [
     "daemon",
     "--json",
     "--api",
+    "127.0.0.1:0",
+    "--web",
     "127.0.0.1:0",
     "--listen",
     "/ip4/127.0.0.1/tcp/0",
@@ -98,6 +100,11 @@ impl Daemon {
     /// Where its API listens.
     pub fn api(&self) -> &str {
         self.greeting["api"].as_str().expect("the greeting names the API")
+    }
+
+    /// Where it listens for browsers.
+    pub fn web(&self) -> &str {
+        self.greeting["web"].as_str().expect("the greeting names the address for browsers")
     }
 
     /// Its peer id.

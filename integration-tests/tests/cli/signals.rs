@@ -14,7 +14,17 @@ fn sigterm_and_sigint_end_the_daemon_with_0() {
     let repo = Repo::new("signals");
     for signal in ["TERM", "INT"] {
         let mut child = repo
-            .command(["daemon", "--api", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0", "--mdns", "false"])
+            .command([
+                "daemon",
+                "--api",
+                "127.0.0.1:0",
+                "--web",
+                "127.0.0.1:0",
+                "--listen",
+                "/ip4/127.0.0.1/tcp/0",
+                "--mdns",
+                "false",
+            ])
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
@@ -22,9 +32,9 @@ fn sigterm_and_sigint_end_the_daemon_with_0() {
         // As `docs/cli.md` shows it.
         let greeting: Vec<String> = lines.by_ref().take_while(|line| line != "ready").collect();
         assert!(greeting[0].starts_with("spool "), "{greeting:?}");
-        for (line, begin) in
-            greeting[1..].iter().zip(["peer id    12D3KooW", "listening  /ip4/127.0.0.1/tcp/", "api        127.0.0.1:"])
-        {
+        let begins =
+            ["peer id    12D3KooW", "listening  /ip4/127.0.0.1/tcp/", "api        127.0.0.1:", "web        127.0.0.1:"];
+        for (line, begin) in greeting[1..].iter().zip(begins) {
             assert!(line.starts_with(begin), "{greeting:?}");
         }
         assert!(repo.path().join("api").exists());

@@ -4,14 +4,13 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 
-use super::limits::{
-    CONNECTION_WINDOW_BYTES, DRAIN, MAX_DOCUMENTS_BYTES, MAX_MESSAGE_BYTES, STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION,
-};
-use super::pb::{database_server::DatabaseServer, spool_server::SpoolServer};
-use super::service::Service;
-use crate::node::Node;
+use super::descriptors;
+use super::limits::{CONNECTION_WINDOW_BYTES, DRAIN, STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION};
 
 /// Why the interface does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -55,24 +54,28 @@ impl Server {
         self.address
     }
 
-    /// Answers until `stopping`; then running calls have five seconds to end.
+    /// Answers until `stopping`; then running calls have five seconds to end. Reflection (`grpc.reflection.v1`) and health
+    /// (`grpc.health.v1`) are served beside `routes`.
     ///
     /// # Errors
     /// [`Error::Serve`] if the server ends by itself.
-    pub async fn serve(self, node: Node, name: Option<String>, stopping: CancellationToken) -> Result<(), Error> {
-        let service = Service { node, name, stopping: stopping.clone() };
-        let database = DatabaseServer::new(service.clone())
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(MAX_DOCUMENTS_BYTES);
-        let service = SpoolServer::new(service)
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    pub async fn serve(self, routes: Routes, stopping: CancellationToken) -> Result<(), Error> {
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(descriptors::ENCODED)
+            .build_v1()
+            .expect("the build made the descriptors");
+        let (reporter, health) = tonic_health::server::health_reporter();
+        for service in descriptors::services() {
+            reporter.set_service_status(service, ServingStatus::Serving).await;
+        }
+        tokio::spawn(report_stop(reporter, stopping.clone()));
         let server = tonic::transport::Server::builder()
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .add_service(service)
-            .add_service(database)
+            .add_routes(routes)
+            .add_service(reflection)
+            .add_service(health)
             .serve_with_incoming_shutdown(
                 TcpIncoming::from(self.listener).with_nodelay(Some(true)),
                 stopping.clone().cancelled_owned(),
@@ -88,5 +91,14 @@ impl Server {
                 Ok(())
             }
         }
+    }
+}
+
+/// Tells those who watch the health that it ends, and ends their streams, which would otherwise be waited for.
+async fn report_stop(mut reporter: HealthReporter, stopping: CancellationToken) {
+    stopping.cancelled().await;
+    for service in descriptors::services().into_iter().chain([String::new()]) {
+        reporter.set_service_status(&service, ServingStatus::NotServing).await;
+        reporter.clear_service_status(&service).await;
     }
 }

@@ -1,19 +1,22 @@
 //! `spool daemon`
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures::future::OptionFuture;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::context::{self, Context};
 use super::exit::{Exit, Failure};
 use super::settings::Settings;
-use crate::api::Server;
+use crate::api::{self, Server};
 use crate::config::{Config, LogFormat};
 use crate::model;
 use crate::node::Node;
 use crate::repo::{Init, Locked, Repo};
+use crate::web;
 
 /// Run the node
 ///
@@ -26,7 +29,7 @@ use crate::repo::{Init, Locked, Repo};
 Examples:
   spool daemon
   spool daemon --init --log info,spool_net=debug
-  SPOOL_LISTEN=/ip4/0.0.0.0/tcp/4106 spool daemon --api 127.0.0.1:6106 --repo ~/.spool-two")]
+  SPOOL_LISTEN=/ip4/0.0.0.0/tcp/4106 spool daemon --api 127.0.0.1:6106 --web off --repo ~/.spool-two")]
 pub(super) struct Args {
     /// Make the repository first where there is none. Its recovery phrase is then only in the file `identity`: keep a copy elsewhere
     #[arg(long)]
@@ -46,9 +49,13 @@ pub(super) async fn run(context: &mut Context, args: Args) -> Result<(), Failure
     }
     let repo = Arc::new(repo.lock()?);
     let server = Server::bind(config.api).await?;
+    let web = match config.web {
+        Some(address) => Some(web::Server::bind(address).await?),
+        None => None,
+    };
     let mut signals = Signals::new()?;
     let node = Node::start(repo.clone(), &config).await.map_err(failed_node)?;
-    let ended = serve(context, &config, &repo, &node, server, &mut signals).await;
+    let ended = serve(context, &config, &repo, &node, (server, web), &mut signals).await;
     tracing::info!("stopping");
     tokio::select! {
         () = node.stop() => ended,
@@ -77,16 +84,18 @@ async fn serve(
     config: &Config,
     repo: &Locked,
     node: &Node,
-    server: Server,
+    (server, web): (Server, Option<web::Server>),
     signals: &mut Signals,
 ) -> Result<(), Failure> {
     let _api_file = repo.publish_api(server.address())?;
     let address = server.address();
+    let web_address = web.as_ref().map(web::Server::address);
     let stopping = CancellationToken::new();
     // However this ends, running calls end with it.
     let _stop = stopping.clone().drop_guard();
-    let mut serving = tokio::spawn(server.serve(node.clone(), config.name.clone(), stopping.clone()));
-    greet(context, node, &address.to_string()).await?;
+    let routes = api::routes(node.clone(), config.name.clone(), stopping.clone());
+    let mut serving = tokio::spawn(both(server, web, routes, stopping.clone()));
+    greet(context, node, address, web_address).await?;
     tokio::select! {
         () = signals.next() => {}
         ended = node.stopped() => return ended.map_err(failed_node),
@@ -108,20 +117,38 @@ async fn serve(
     }
 }
 
-async fn greet(context: &mut Context, node: &Node, api: &str) -> Result<(), Failure> {
+/// Serves on both sockets; where the first ends by itself, so does the second.
+async fn both(
+    server: Server,
+    web: Option<web::Server>,
+    routes: tonic::service::Routes,
+    stopping: CancellationToken,
+) -> Result<(), api::Error> {
+    let web = OptionFuture::from(web.map(|web| web.serve(routes.clone(), api::methods(), stopping.clone())));
+    let server = async {
+        let ended = server.serve(routes, stopping.clone()).await;
+        stopping.cancel();
+        ended
+    };
+    let (ended, _) = tokio::join!(server, web);
+    ended
+}
+
+async fn greet(context: &mut Context, node: &Node, api: SocketAddr, web: Option<SocketAddr>) -> Result<(), Failure> {
     let info = node.info();
     let listen = node.addresses().await.map_err(failed_node)?.listen;
     let out = &mut context.out;
     if out.is_json() {
         let listen: Vec<String> = listen.iter().map(ToString::to_string).collect();
         out.json(&serde_json::json!({
-            "version": info.version, "peer_id": info.peer.to_string(), "listen": listen, "api": api, "ready": true,
+            "version": info.version, "peer_id": info.peer.to_string(), "listen": listen, "api": api, "web": web, "ready": true,
         }))?;
     } else {
         out.line(format!("spool {}", info.version))?;
         let mut fields = vec![("peer id", info.peer.to_string())];
         fields.extend(listen.iter().map(|address| ("listening", address.to_string())));
-        fields.push(("api", api.to_owned()));
+        fields.push(("api", api.to_string()));
+        fields.extend(web.map(|web| ("web", web.to_string())));
         out.fields(&fields)?;
         out.line("ready")?;
     }

@@ -4,7 +4,7 @@ use std::io;
 
 use tonic::{Code, Status};
 
-use crate::{api, config, repo};
+use crate::{api, config, repo, web};
 
 /// Exit codes, documented in `spool --help` and in `docs/cli.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,6 +153,12 @@ impl From<config::Error> for Failure {
 impl From<api::Error> for Failure {
     fn from(error: api::Error) -> Self {
         Self { exit: Exit::Failed, reason: "api".into(), error: error.into() }
+    }
+}
+
+impl From<web::Error> for Failure {
+    fn from(error: web::Error) -> Self {
+        Self { exit: Exit::Failed, reason: "web".into(), error: error.into() }
     }
 }
 

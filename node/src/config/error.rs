@@ -54,6 +54,12 @@ pub enum Error {
          use 127.0.0.1, or set `api-allow-remote` if the network in between is yours"
     )]
     ApiNotLoopback(std::net::SocketAddr),
+    /// The interfaces for browsers would.
+    #[error(
+        "what `web` serves has no authentication and {0} is not a loopback address: whoever reaches it can read, write and delete; \
+         use 127.0.0.1, or set `api-allow-remote` if the network in between is yours"
+    )]
+    WebNotLoopback(std::net::SocketAddr),
 }
 
 /// The nearest known name, when it is near enough to be a slip of the finger.

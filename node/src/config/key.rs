@@ -18,6 +18,7 @@ pub enum Key {
     MaxConnectionsPerPeer,
     Api,
     ApiAllowRemote,
+    Web,
     Durability,
     CacheMib,
     MaxDocumentKib,
@@ -32,7 +33,7 @@ pub enum Key {
 
 impl Key {
     /// All settings, in the order in which they are shown.
-    pub const ALL: [Key; 21] = [
+    pub const ALL: [Key; 22] = [
         Self::Name,
         Self::Listen,
         Self::Announce,
@@ -44,6 +45,7 @@ impl Key {
         Self::MaxConnectionsPerPeer,
         Self::Api,
         Self::ApiAllowRemote,
+        Self::Web,
         Self::Durability,
         Self::CacheMib,
         Self::MaxDocumentKib,
@@ -70,6 +72,7 @@ impl Key {
             Self::MaxConnectionsPerPeer => "max-connections-per-peer",
             Self::Api => "api",
             Self::ApiAllowRemote => "api-allow-remote",
+            Self::Web => "web",
             Self::Durability => "durability",
             Self::CacheMib => "cache-mib",
             Self::MaxDocumentKib => "max-document-kib",
@@ -111,7 +114,12 @@ impl Key {
             Self::Api => {
                 "Where the gRPC interface listens. Port 0 takes a free one; the commands find it through the repository."
             }
-            Self::ApiAllowRemote => "Let the API listen on an address that is not loopback. It has no authentication.",
+            Self::ApiAllowRemote => {
+                "Let `api` and `web` listen on addresses that are not loopback. They have no authentication."
+            }
+            Self::Web => {
+                "Where the interfaces listen for browsers (grpc-web, and its websockets, as in Textile Threads), or \"off\". Port 0 takes a free one."
+            }
             Self::Durability => {
                 "\"sync\": an append is answered after fsync. \"relaxed\": before; a power cut can take the last events."
             }

@@ -125,6 +125,9 @@ impl Layers {
         if !config.api.ip().is_loopback() && !config.api_allow_remote {
             return Err(Error::ApiNotLoopback(config.api));
         }
+        if let Some(web) = config.web.filter(|web| !web.ip().is_loopback() && !config.api_allow_remote) {
+            return Err(Error::WebNotLoopback(web));
+        }
         Ok(Effective { config, origins })
     }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use spool_proto::Multiaddr;
 
+use super::value::OFF;
 use super::{Key, Raw};
 use crate::model::Durability;
 
@@ -35,8 +36,10 @@ pub struct Config {
     pub max_connections_per_peer: u32,
     /// Where the API listens.
     pub api: SocketAddr,
-    /// Whether that may be an address that is not loopback.
+    /// Whether that, and `web`, may be addresses that are not loopback.
     pub api_allow_remote: bool,
+    /// Where the interfaces listen for browsers.
+    pub web: Option<SocketAddr>,
     /// When an append is answered, unless its caller says.
     pub durability: Durability,
     /// Cache of the store in MiB.
@@ -113,6 +116,7 @@ impl Default for Config {
             max_connections_per_peer: 4,
             api: SocketAddr::from(([127, 0, 0, 1], 6006)),
             api_allow_remote: false,
+            web: None,
             durability: Durability::Sync,
             cache_mib: 64,
             max_document_kib: 1_024,
@@ -142,6 +146,7 @@ impl Config {
             Key::MaxConnectionsPerPeer => self.max_connections_per_peer = raw.integer(1, 16)?,
             Key::Api => self.api = raw.socket()?,
             Key::ApiAllowRemote => self.api_allow_remote = raw.boolean()?,
+            Key::Web => self.web = raw.socket_or_off()?,
             Key::Durability => self.durability = raw.choice(&DURABILITY)?,
             Key::CacheMib => self.cache_mib = raw.integer(8, 65_536)?,
             Key::MaxDocumentKib => self.max_document_kib = raw.integer(1, 1_024)?,
@@ -183,6 +188,7 @@ impl Config {
             Key::MaxConnectionsPerPeer => Raw::Integer(self.max_connections_per_peer.into()),
             Key::Api => Raw::Text(self.api.to_string()),
             Key::ApiAllowRemote => Raw::Boolean(self.api_allow_remote),
+            Key::Web => Raw::Text(self.web.map_or_else(|| OFF.into(), |address| address.to_string())),
             Key::Durability => word(&DURABILITY, self.durability),
             Key::CacheMib => Raw::Integer(self.cache_mib.into()),
             Key::MaxDocumentKib => Raw::Integer(self.max_document_kib.into()),

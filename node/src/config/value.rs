@@ -10,6 +10,8 @@ use spool_proto::Multiaddr;
 const MAX_LIST: usize = 64;
 /// Bytes of one address as text: far above any real one, and a bound for hostile files.
 const MAX_ADDRESS_BYTES: usize = 512;
+/// What is written in place of an address where there shall be none.
+pub(super) const OFF: &str = "off";
 
 /// A value of a shape that some setting takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +118,15 @@ impl Raw {
 
     pub(super) fn socket(self) -> Result<SocketAddr, String> {
         self.text()?.parse().map_err(|_| "expected an address and a port like 127.0.0.1:6006".into())
+    }
+
+    pub(super) fn socket_or_off(self) -> Result<Option<SocketAddr>, String> {
+        match self.text()?.as_str() {
+            OFF => Ok(None),
+            text => {
+                text.parse().map(Some).map_err(|_| "expected an address and a port like 127.0.0.1:6007, or off".into())
+            }
+        }
     }
 
     /// One of a few words.
