@@ -12,7 +12,7 @@ use crate::{
     Projector, Target,
     collection::Ids,
     documents::{self, Change, Documents},
-    limits::{ATTEMPT_PAUSE, MAX_ATTEMPTS, RECENT_CHANGES, RECENT_CHANGES_BYTES},
+    limits::{ATTEMPT_PAUSE, MAX_ATTEMPTS, POSITIONS_PER_MILLISECOND, RECENT_CHANGES, RECENT_CHANGES_BYTES},
     operation::Reverts,
     projector::{self, Progress},
     query::Documents as _,
@@ -30,6 +30,7 @@ mod revert;
 mod schemas;
 mod standing;
 mod unique;
+mod verify;
 
 use commits::Commits;
 pub use limits::{Limit, Limits};
@@ -39,6 +40,7 @@ pub use restore::Restored;
 pub use revert::Reverted;
 use schemas::Schemas;
 use standing::Standing;
+pub use verify::{Fault, Verification, What};
 
 /// What a database needs of the node that it is on.
 pub trait Appender: Send + Sync {
@@ -110,9 +112,12 @@ impl Database {
         appender: Box<dyn Appender>,
         limits: Limits,
     ) -> Result<Self, projector::Error> {
-        let projector = Projector::open(view.clone(), source.clone(), Documents::default())?;
+        // A power cut can take positions that were told already: what is folded again has to come after them, or whoever has them would miss it.
+        let start = appender.now_millis().saturating_mul(POSITIONS_PER_MILLISECOND);
+        let documents = Documents::default().with_positions_after(start);
+        let projector = Projector::open(view.clone(), source.clone(), documents)?;
         let standing = Standing::at_rest(&projector)?;
-        let position = documents::changes::last(&view.reader())?;
+        let position = documents::changes::last(&view.reader())?.max(start);
         Ok(Self(Arc::new(Shared {
             view,
             appender,

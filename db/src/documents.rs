@@ -33,6 +33,8 @@ pub use stored::Entry;
 
 /// Number of the view.
 pub const VIEW: u8 = 1;
+/// Number of the view in which another one is folded afresh, to hold it against that.
+pub const SCRATCH_VIEW: u8 = 2;
 /// What this program understands of transactions, and how it keeps what comes of them. Since 2 indexes on `_mod` and `_id` have entries.
 const VERSION: u64 = 2;
 
@@ -40,6 +42,7 @@ const VERSION: u64 = 2;
 pub struct Documents {
     /// Events of a document between two states that are kept.
     keep_every: u16,
+    version: u64,
     /// Changes of the last batch.
     changes: Vec<Change>,
     committed: Vec<Change>,
@@ -65,11 +68,25 @@ impl Documents {
     pub fn keeping(keep_every: u16) -> Self {
         Self {
             keep_every,
+            version: VERSION,
             changes: Vec::new(),
             committed: Vec::new(),
             feed: changes::Feed::default(),
             indexes: indexes::Indexes::default(),
         }
+    }
+
+    /// Lets the positions of changes begin after this one, if they are not further already.
+    pub(crate) fn with_positions_after(mut self, start: u64) -> Self {
+        self.feed = changes::Feed::after(start);
+        self
+    }
+
+    /// Says that it is of another version, as an older program would.
+    #[cfg(any(test, feature = "test-utils"))]
+    #[must_use]
+    pub fn of_version(self, version: u64) -> Self {
+        Self { version, ..self }
     }
 
     /// What the batches since the last call have changed, oldest first.
@@ -80,7 +97,7 @@ impl Documents {
 
 impl Reducer for Documents {
     fn version(&self) -> u64 {
-        VERSION
+        self.version
     }
 
     fn lasting_key(&self) -> &'static [u8] {
@@ -132,7 +149,7 @@ impl Reducer for Documents {
 
     fn aborted(&mut self) {
         self.changes.clear();
-        self.feed = changes::Feed::default();
+        self.feed.reset();
         self.indexes.forget();
     }
 }
@@ -167,6 +184,18 @@ pub(crate) fn version(reader: &Reader<'_>, target: &Target) -> Result<VersionId,
     stored::state(&value).map(VersionId::of).ok_or(Error::Damaged("a document"))
 }
 
+/// What the hash over all documents begins with.
+pub(crate) const HASH_PREFIX: &[u8] = b"spool/1 documents";
+
+/// One document of that hash.
+pub(crate) fn hash_one(hash: &mut sha2::Sha256, key: &[u8], state: &[u8]) {
+    use sha2::Digest as _;
+    for part in [key, state] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+}
+
 /// How many documents exist, in all collections but Spool's own.
 ///
 /// # Errors
@@ -192,17 +221,14 @@ pub fn count(reader: &Reader<'_>) -> Result<u64, Error> {
 /// [`Error`].
 pub fn hash(reader: &Reader<'_>) -> Result<[u8; 32], Error> {
     use sha2::Digest as _;
-    let mut hash = sha2::Sha256::new_with_prefix(b"spool/1 documents");
+    let mut hash = sha2::Sha256::new_with_prefix(HASH_PREFIX);
     let mut damaged = false;
     reader.scan_prefix(keys::DOCUMENTS, &mut |key, value| {
         let Some(state) = stored::state(value) else {
             damaged = true;
             return ControlFlow::Break(());
         };
-        hash.update((key.len() as u64).to_be_bytes());
-        hash.update(key);
-        hash.update((state.len() as u64).to_be_bytes());
-        hash.update(state);
+        hash_one(&mut hash, key, state);
         ControlFlow::Continue(())
     })?;
     if damaged { Err(Error::Damaged("a document")) } else { Ok(hash.finalize().into()) }

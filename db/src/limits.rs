@@ -103,6 +103,12 @@ pub const RESTORE_PASSES: u32 = 16;
 pub const MAX_CONFLICT_OTHERS: usize = 16;
 /// Documents whose values are remembered at once to find those that are equal, a few hundred bytes each.
 pub const CONFLICT_VALUES: u64 = 32_768;
+/// Keys of two views that are read at once to compare them.
+pub const COMPARED_KEYS: usize = 1_024;
+/// Faults that a verification lists; it counts all of them.
+pub const MAX_FAULTS: usize = 100;
+/// How often a view that moves on is verified before it is believed to be damaged.
+pub const VERIFY_ATTEMPTS: u32 = 3;
 /// Documents of a view that are read at once, so that no more are held than a page of them.
 pub const SCANNED_DOCUMENTS: usize = 64;
 /// Changes that make one state of a document out of another one; beyond, all its fields are replaced at once: that is smaller than so many paths.
@@ -115,3 +121,5 @@ pub const UNDO_RECORDS: u64 = 1_000;
 pub const UNDO_READ_RECORDS: u64 = 16;
 /// Logs that are read ahead at once. One event of each may be as large as a transaction, so this bounds what reading holds to some 20 MiB.
 pub const READ_LOGS: usize = 64;
+/// Positions of the feed of changes for each millisecond: more than can be given out in one, so that those of a later start are beyond those of an earlier one.
+pub const POSITIONS_PER_MILLISECOND: u64 = 1 << 20;

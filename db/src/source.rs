@@ -5,6 +5,7 @@ use spool_proto::{Cid, LogId, clock::Time, event::CitedHead, owner::Author};
 
 use crate::Stamp;
 
+mod open;
 mod stored;
 
 pub use stored::Stored;

@@ -31,6 +31,7 @@ use crate::{
 };
 
 pub mod drafts;
+pub mod hostile;
 pub mod oracle;
 mod peer;
 
@@ -110,6 +111,31 @@ impl Delivered {
         let mut arrived = self.arrived();
         let end = arrived.logs.entry(log).or_default();
         *end = until.max(*end);
+    }
+
+    /// Tells of a fork.
+    ///
+    /// # Panics
+    ///
+    /// If another thread panicked with it.
+    pub fn fork(&self, log: LogId, at: u64) {
+        let mut arrived = self.arrived();
+        let fork = arrived.forks.entry(log).or_insert(at);
+        *fork = at.min(*fork);
+    }
+
+    /// Lets the body of an event be missing, or arrive.
+    ///
+    /// # Panics
+    ///
+    /// If another thread panicked with it.
+    pub fn set_missing(&self, log: LogId, counter: u64, missing: bool) {
+        let mut arrived = self.arrived();
+        if missing {
+            arrived.missing.insert((log, counter));
+        } else {
+            arrived.missing.remove(&(log, counter));
+        }
     }
 
     fn end(&self, log: &LogId) -> u64 {
@@ -199,7 +225,7 @@ impl Rooms {
         Self { store, thread, world: Arc::default() }
     }
 
-    /// A room, for whoever folds something else than a [`World`].
+    /// A room, for whoever folds something else than a [`World`], looks into it or damages it.
     ///
     /// # Panics
     ///
@@ -243,19 +269,12 @@ impl Replica {
 
     /// Tells of a fork.
     pub fn fork(&self, log: LogId, at: u64) {
-        let mut arrived = self.delivered.arrived();
-        let fork = arrived.forks.entry(log).or_insert(at);
-        *fork = at.min(*fork);
+        self.delivered.fork(log, at);
     }
 
     /// Lets the body of an event be missing, or arrive.
     pub fn set_missing(&self, log: LogId, counter: u64, missing: bool) {
-        let mut arrived = self.delivered.arrived();
-        if missing {
-            arrived.missing.insert((log, counter));
-        } else {
-            arrived.missing.remove(&(log, counter));
-        }
+        self.delivered.set_missing(log, counter, missing);
     }
 
     /// How much of a log was delivered.

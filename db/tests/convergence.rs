@@ -151,7 +151,7 @@ proptest! {
         let mut case = Case::new(replicas);
         steps.iter().for_each(|step| case.take(step));
         case.finish();
-        let expected = oracle::documents(&oracle::events(&case.replicas[0].delivered));
+        let expected = oracle::documents(&oracle::events(&case.replicas[0].delivered, NOW));
         for (number, replica) in case.replicas.iter().enumerate() {
             for (target, document) in &expected {
                 prop_assert_eq!(&replica.document(target), document, "{} at replica {}", target.id, number);

@@ -3,7 +3,8 @@
 use serde_json::{Map, json};
 use spool_db::{
     Change, Operation, Path, Target, Transaction,
-    testing::{NOW, Rooms, World, body, oracle},
+    operation::Decoded,
+    testing::{NOW, Rooms, World, body, drafts::path, hostile, oracle},
 };
 use spool_proto::clock::Time;
 
@@ -124,8 +125,48 @@ fn a_document_is_too_large_for_all_or_for_none() {
     }
     at_once.deliver(log, 3);
     at_once.settle();
-    let expected = oracle::documents(&oracle::events(&at_once.delivered));
+    let expected = oracle::documents(&oracle::events(&at_once.delivered, NOW));
     assert!(expected[&target()].fields.contains_key("set") && !expected[&target()].fields.contains_key("text"));
     assert_eq!(one_by_one.hash(), oracle::hash(&expected), "one by one");
     assert_eq!(at_once.hash(), oracle::hash(&expected), "at once");
+}
+
+/// Each body is read to its end or refused, the same on every peer, and what honest writers say beside them is there.
+#[test]
+fn bodies_that_mean_harm_do_none() {
+    let rooms = Rooms::default();
+    let (hostile, honest) = (World::log(1), World::log(2));
+    let bodies = hostile::bodies("notes");
+    let mut effective = Vec::new();
+    for (at, (name, bytes)) in (0..).zip(&bodies) {
+        rooms.world().append(hostile, time(2 * at), Vec::new(), bytes.clone());
+        rooms.world().append(honest, time(2 * at + 1), Vec::new(), create(1_000 + at));
+        if matches!(Transaction::decode(bytes), Ok(Decoded::Transaction(_))) {
+            effective.push(*name);
+        }
+    }
+    assert_eq!(effective, ["an operation of tomorrow", "increments of a text"]);
+    let large = Target::new("notes", "large");
+    let parts = hostile::too_large(&large);
+    for (at, bytes) in (0..).zip(&parts) {
+        rooms.world().append(hostile, time(1_000 + at), Vec::new(), bytes.clone());
+    }
+    let count = bodies.len() as u64;
+    let (mut one_by_one, mut at_once) = (rooms.replica(1), rooms.replica(2));
+    (1..=count + parts.len() as u64).for_each(|counter| {
+        one_by_one.deliver(hostile, counter);
+        one_by_one.settle();
+    });
+    at_once.deliver(hostile, count + parts.len() as u64);
+    for replica in [&mut one_by_one, &mut at_once] {
+        replica.deliver(honest, count);
+        replica.settle();
+        let expected = oracle::documents(&oracle::events(&replica.delivered, NOW));
+        assert_eq!(replica.hash(), oracle::hash(&expected));
+        assert!((0..count).all(|id| replica.document(&Target::new("notes", (1_000 + id).to_string())).is_alive()));
+        assert_eq!(replica.document(&Target::new("notes", "1")).fields["s"], json!("text"));
+        let kept = replica.document(&large).fields;
+        assert_eq!(kept.len(), parts.len() - 1, "the last part was one too many");
+        assert!(path("part-0").get(&kept).is_some());
+    }
 }

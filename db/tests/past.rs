@@ -222,12 +222,6 @@ fn an_undo_conflicts_as_every_transaction_does() {
     one.push();
     // What it brings back is held against the definition of today.
     set(&one, "1", "title", "Ran");
-    let rooms_title = |write: &mut Write<'_>| write.create(&Target::new("other", "1"), Map::new());
-    one.commit(|write| {
-        write.define(&Builder::new("other").unwrap().build())?;
-        rooms_title(write)
-    })
-    .unwrap();
     set(&one, "2", "title", "Brazil");
     let titles = Scope::Document(film("1"));
     let error = one.database.undo(&titles, Box::new(|_| {})).unwrap_err();

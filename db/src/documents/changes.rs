@@ -62,9 +62,21 @@ impl Kind {
 pub(super) struct Feed {
     /// The last one; read when it is first needed.
     last: Option<u64>,
+    /// Where to begin, if that is not behind the last one.
+    start: u64,
 }
 
 impl Feed {
+    /// Gives out only positions after this one.
+    pub(super) fn after(start: u64) -> Self {
+        Self { last: None, start }
+    }
+
+    /// What was given out and not written is void.
+    pub(super) fn reset(&mut self) {
+        self.last = None;
+    }
+
     /// Puts a document's change at the end of the feed, in place of its earlier one.
     pub(super) fn note(
         &mut self,
@@ -87,7 +99,7 @@ impl Feed {
         }
         let end = match self.last {
             Some(end) => end,
-            None => last(reader)?,
+            None => last(reader)?.max(self.start),
         };
         let position = end + 1;
         self.last = Some(position);

@@ -241,6 +241,46 @@ fn read_all(reader: &Reader<'_>) -> Result<BTreeMap<String, Vec<Index>>, Error> 
     if damaged { Err(Error::Damaged("the state of an index")) } else { Ok(all) }
 }
 
+/// What a stored state says of an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// It has the entries of all documents.
+    Whole { unique: bool },
+    /// It is being built.
+    Partial { unique: bool },
+    /// It is being dropped.
+    Dropping,
+    /// Nothing that can be read.
+    Damaged,
+}
+
+impl Known {
+    pub(crate) fn of(state: &[u8]) -> Self {
+        match Index::parse("", state) {
+            None => Known::Damaged,
+            Some(Index { state: State::Built, unique, .. }) => Known::Whole { unique },
+            Some(Index { state: State::Building(_), unique, .. }) => Known::Partial { unique },
+            Some(Index { state: State::Dropping, .. }) => Known::Dropping,
+        }
+    }
+
+    fn is_unique(self) -> bool {
+        matches!(self, Known::Whole { unique: true } | Known::Partial { unique: true })
+    }
+
+    /// How what is known is not what it is to be.
+    pub(crate) fn differs(found: Option<Self>, fresh: Option<Self>) -> Option<&'static str> {
+        match (found, fresh) {
+            (Some(Known::Damaged), _) => Some("cannot be read"),
+            (Some(Known::Dropping) | None, None) => None,
+            (Some(Known::Whole { .. } | Known::Partial { .. }), None) => Some("is not defined"),
+            (Some(Known::Dropping) | None, Some(_)) => Some("is missing"),
+            (Some(found), Some(fresh)) if found.is_unique() != fresh.is_unique() => Some("is unique, or is not"),
+            (Some(_), Some(_)) => None,
+        }
+    }
+}
+
 /// The indexes of a collection, as queries know them. The name of an index is its path.
 pub(crate) fn list(reader: &Reader<'_>, collection: &str) -> Result<Vec<query::Index>, Error> {
     let mut list = Vec::new();

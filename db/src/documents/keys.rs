@@ -13,6 +13,7 @@
 use crate::{Stamp, operation::Target};
 
 pub(crate) const DOCUMENTS: &[u8] = &[1];
+pub(crate) const HISTORY: &[u8] = &[2];
 pub(crate) const FEED: &[u8] = &[3];
 pub(crate) const LAST_POSITION: &[u8] = &[5];
 pub(crate) const COUNTS: &[u8] = &[7];
@@ -50,6 +51,12 @@ pub(crate) fn index_entry(target: &Target, name: &str, key: &[u8]) -> Vec<u8> {
 /// What an entry has beside its key: how much of that is the id.
 pub(crate) fn index_value(id: &str) -> Vec<u8> {
     vec![u8::try_from(id.len()).unwrap_or(u8::MAX)]
+}
+
+/// The id in an entry of an index.
+pub(crate) fn id_of_entry(key: &[u8], value: &[u8]) -> Option<String> {
+    let length = usize::from(*value.first()?);
+    std::str::from_utf8(key.get(key.len().checked_sub(length)?..)?).ok().map(str::to_owned)
 }
 
 /// What the states of a collection's indexes begin with.

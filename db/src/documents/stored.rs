@@ -33,6 +33,11 @@ pub(crate) fn state(value: &[u8]) -> Option<&[u8]> {
     value.get(HEAD..)
 }
 
+/// All of a stored value that is not this node's own affair: the same on every peer.
+pub(crate) fn shared(value: &[u8]) -> Option<&[u8]> {
+    value.get(10..)
+}
+
 fn number(value: &[u8], range: std::ops::Range<usize>) -> Option<u64> {
     Some(value.get(range)?.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte)))
 }

@@ -5,9 +5,8 @@ use std::{
 
 use spool_proto::{
     KeyId, LogId, ThreadId,
-    body::{content_key, open_body},
     clock::Time,
-    event::{self, CitedHead, Content, Opened},
+    event::CitedHead,
     keys::LogKeys,
     owner::Author,
     record::{self, SealedRecord, VerifiedRecord},
@@ -15,8 +14,8 @@ use spool_proto::{
 };
 use spool_store::{Store, store};
 
-use super::{Body, Error, Event, Page, Record, Source};
-use crate::limits::{CACHED_KEYS, MAX_TRANSACTION_BYTES};
+use super::{Error, Event, Page, Record, Source};
+use crate::limits::CACHED_KEYS;
 
 /// The logs of a thread in a node's store, opened with the keys that the thread has there.
 pub struct Stored {
@@ -64,32 +63,7 @@ impl Stored {
         let Some((record, keys)) = self.reopen(log, counter, sealed)? else {
             return Ok(Record { counter, cid, event: Event::Sealed });
         };
-        let event = match record.opened() {
-            Opened::Sealed => Event::Sealed,
-            Opened::Inert(_) => Event::Broken,
-            Opened::Event(event) => {
-                Event::Open { time: event.time, heads: event.heads.clone(), body: self.body(event, &keys)? }
-            }
-        };
-        Ok(Record { counter, cid, event })
-    }
-
-    /// What only some readers can open is nothing to all of them: a database must not depend on who looks.
-    fn body(&self, event: &event::Event, keys: &LogKeys) -> Result<Body, Error> {
-        let Some(body) = &event.body else { return Ok(Body::None) };
-        if matches!(event.content, Some(Content::Recipient { .. })) || body.size() > MAX_TRANSACTION_BYTES as u64 {
-            return Ok(Body::None);
-        }
-        let sealed = match body {
-            event::Body::Inline(sealed) => sealed.clone(),
-            event::Body::Block { cid, .. } => match self.store.block_in_thread(&self.thread, cid)? {
-                Some(block) => block,
-                None => return Ok(Body::Missing),
-            },
-            event::Body::Chunks { .. } => return Ok(Body::None),
-        };
-        let Ok(key) = content_key(event.content.as_ref(), keys, None) else { return Ok(Body::None) };
-        Ok(open_body(&sealed, &key, keys, &self.thread).map_or(Body::None, |plain| Body::Here(plain.into())))
+        Record::open(&record, &keys, |cid| Ok(self.store.block_in_thread(&self.thread, cid)?))
     }
 }
 

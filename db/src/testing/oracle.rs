@@ -20,12 +20,12 @@ pub type Placed = (Target, u32, Change);
 /// All documents that were ever written to.
 pub type Documents = BTreeMap<Target, Document>;
 
-/// All events that count, with their changes. Those that the database does not understand have none.
+/// All events that count and are not held back at a time, with their changes. Those that the database does not understand have none.
 ///
 /// # Panics
 ///
-/// If the source fails, or has an event that is held back for its key or body: the rules say nothing of these.
-pub fn events(source: &dyn Source) -> BTreeMap<Stamp, Vec<Placed>> {
+/// If the source fails.
+pub fn events(source: &dyn Source, now_millis: u64) -> BTreeMap<Stamp, Vec<Placed>> {
     let ends: BTreeMap<LogId, u64> = source.logs().expect("the logs can be read").into_iter().collect();
     let mut events = BTreeMap::new();
     for (log, end) in &ends {
@@ -34,10 +34,11 @@ pub fn events(source: &dyn Source) -> BTreeMap<Stamp, Vec<Placed>> {
             let stamp = record.stamp(log);
             match record.event {
                 Event::Broken => {}
-                Event::Sealed => panic!("record {} of {log} is sealed", record.counter),
+                Event::Sealed => break,
+                Event::Open { time, .. } if time.is_ahead_of(now_millis) => break,
                 Event::Open { time, heads, body } => {
                     if time > above && !heads.iter().any(|head| is_later(source, &ends, head, time)) {
-                        events.extend(stamp.map(|stamp| (stamp, changes(body))));
+                        events.extend(stamp.zip(changes(body)));
                     }
                     above = above.max(time);
                 }
@@ -64,18 +65,19 @@ fn is_later(source: &dyn Source, ends: &BTreeMap<LogId, u64>, head: &CitedHead, 
     counts && source.time_of(head).expect("the records can be read").is_some_and(|cited| cited >= time)
 }
 
-fn changes(body: Body) -> Vec<Placed> {
+/// Nothing if the body has not arrived.
+fn changes(body: Body) -> Option<Vec<Placed>> {
     let bytes: Bytes = match body {
         Body::Here(bytes) => bytes,
-        Body::None => return Vec::new(),
-        Body::Missing => panic!("a body has not arrived"),
+        Body::None => return Some(Vec::new()),
+        Body::Missing => return None,
     };
-    let Ok(Decoded::Transaction(transaction)) = Transaction::decode(&bytes) else { return Vec::new() };
+    let Ok(Decoded::Transaction(transaction)) = Transaction::decode(&bytes) else { return Some(Vec::new()) };
     let changes = (0..).zip(transaction.operations).filter_map(|(index, operation)| match operation {
         Operation::Change(target, change) => Some((target, index, change)),
         Operation::Unknown(_) => None,
     });
-    changes.collect()
+    Some(changes.collect())
 }
 
 /// All documents after each event.

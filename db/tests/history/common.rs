@@ -132,7 +132,7 @@ impl Rig {
 
     /// All events that count and were delivered, with their changes.
     pub(crate) fn events(&self) -> BTreeMap<Stamp, Vec<Placed>> {
-        oracle::events(&self.replica.delivered)
+        oracle::events(&self.replica.delivered, NOW)
     }
 
     /// All documents after each event.

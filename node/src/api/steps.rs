@@ -58,6 +58,7 @@ impl From<Fault> for pb::verify_response::Fault {
             FaultKind::Admission => Kind::Admission,
             FaultKind::Index => Kind::Index,
             FaultKind::Body => Kind::Body,
+            FaultKind::View => Kind::View,
         };
         Self {
             kind: kind.into(),
@@ -79,6 +80,7 @@ impl From<VerifyReport> for pb::verify_response::Report {
             bodies: report.bodies,
             blocks: report.blocks,
             missing_blocks: report.missing_blocks,
+            documents: report.documents,
             bytes: report.bytes,
             faults: report.faults,
             elapsed_ms: u64::try_from(report.elapsed.as_millis()).unwrap_or(u64::MAX),

@@ -89,12 +89,17 @@ fn report_fields(thread: &str, report: &Report, skip_bodies: bool) -> Vec<(&'sta
         ),
     };
     let records = format!("{} in {}{inert}", format::number(report.records), format::plural(report.logs, "log"));
+    let database = match report.documents {
+        0 => "nothing folded".into(),
+        documents => format!("{} compared with their events", format::plural(documents, "document")),
+    };
     let faults = if report.faults == 0 { "none".into() } else { format::number(report.faults) };
     vec![
         ("thread", thread.to_owned()),
         ("records", format!("{records}: hash, seal, encoding, signature, links, counter")),
         ("events", events),
         ("bodies", bodies),
+        ("database", database),
         ("read", format!("{} in {}", format::bytes(report.bytes), format::duration(report.elapsed_ms))),
         ("faults", faults),
     ]
@@ -112,6 +117,7 @@ fn kind(kind: i32) -> &'static str {
         Ok(Kind::Admission) => "admission",
         Ok(Kind::Index) => "index",
         Ok(Kind::Body) => "body",
+        Ok(Kind::View) => "view",
         Ok(Kind::Unspecified) | Err(_) => "unknown",
     }
 }
@@ -132,7 +138,7 @@ fn fault_json(fault: &Fault) -> serde_json::Value {
 fn report_json(thread: &str, report: &Report) -> serde_json::Value {
     json!({
         "step": "done", "thread": thread, "logs": report.logs, "records": report.records, "inert": report.inert,
-        "events": report.events, "bodies": report.bodies, "blocks": report.blocks, "missing_blocks": report.missing_blocks,
+        "events": report.events, "bodies": report.bodies, "blocks": report.blocks, "missing_blocks": report.missing_blocks, "documents": report.documents,
         "bytes": report.bytes, "faults": report.faults, "elapsed_ms": report.elapsed_ms,
     })
 }

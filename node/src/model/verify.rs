@@ -75,6 +75,8 @@ pub enum FaultKind {
     Index,
     /// A body's block is there and wrong: hash, size, manifest or seal.
     Body,
+    /// What the database has folded is not what the events come to. Folding it anew mends that.
+    View,
 }
 
 /// What was checked.
@@ -94,6 +96,8 @@ pub struct VerifyReport {
     pub blocks: u64,
     /// Blocks that have not arrived: not a fault.
     pub missing_blocks: u64,
+    /// Documents, existing or not, that were compared with what their events come to; 0 where no database was asked for.
+    pub documents: u64,
     /// Bytes read.
     pub bytes: u64,
     /// Faults found.

@@ -34,6 +34,7 @@ pub(super) struct Databases {
     open: Mutex<HashMap<ThreadId, Open>>,
     /// One for each transaction that is open step by step.
     room: Arc<Semaphore>,
+    verifying: Mutex<()>,
 }
 
 /// A database, and what its tasks tell and are told.
@@ -48,7 +49,7 @@ struct Open {
 
 impl Default for Databases {
     fn default() -> Self {
-        Self { open: Mutex::default(), room: Arc::new(Semaphore::new(OPEN_TRANSACTIONS)) }
+        Self { open: Mutex::default(), room: Arc::new(Semaphore::new(OPEN_TRANSACTIONS)), verifying: Mutex::default() }
     }
 }
 

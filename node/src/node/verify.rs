@@ -27,7 +27,8 @@ use crate::model::{Error, Fault, FaultKind, VerifyEvent, VerifyOptions, VerifyPr
 type Step = Result<VerifyEvent, Error>;
 
 impl Node {
-    /// Checks every record of a thread (hash, seal, encoding, signature, links, counter, admission) and, if asked, every block of every body. A fault is
+    /// Checks every record of a thread (hash, seal, encoding, signature, links, counter, admission) if asked every block of every body, and what the
+    /// database has folded. A fault is
     /// an event of the stream, not an error.
     ///
     /// # Errors
@@ -88,7 +89,32 @@ impl Check<'_> {
             self.report.logs += 1;
             self.log(log, &state)?;
         }
+        self.database()
+    }
+
+    /// What the database has folded against the events.
+    fn database(&mut self) -> Result<(), Error> {
+        let Some(found) = self.node.verify_database(&self.keys.thread)? else { return Ok(()) };
+        self.report.documents = found.documents;
+        let listed = found.faults.len() as u64;
+        for fault in found.faults {
+            let subject = match fault.id.as_str() {
+                "" => format!("collection {}", fault.collection),
+                id => format!("document {id:?} of collection {}", fault.collection),
+            };
+            self.view_fault(format!("{subject}: {}; fold it anew with `spool db rebuild`", fault.detail));
+        }
+        if found.found > listed {
+            self.view_fault(format!("and {} faults more of this kind", found.found - listed));
+        }
         Ok(())
+    }
+
+    fn view_fault(&mut self, detail: String) {
+        self.report.faults += 1;
+        let fault = Fault { kind: FaultKind::View, log: None, counter: None, cid: None, detail };
+        // The caller may have gone.
+        let _ = self.sender.blocking_send(Ok(VerifyEvent::Fault(fault)));
     }
 
     fn log(&mut self, log: LogId, stored: &LogState) -> Result<(), Error> {

@@ -1,6 +1,12 @@
 //! The database as a whole: its hash, and folding it anew.
 
+use std::{ops::ControlFlow, sync::PoisonError};
+
 use futures::{StreamExt as _, stream::BoxStream};
+use spool_db::{
+    database::Verification,
+    documents::{SCRATCH_VIEW, VIEW},
+};
 use spool_proto::ThreadId;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -8,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::{Open, damaged};
 use crate::{
     model::{DatabaseState, Error, Folded},
-    node::Node,
+    node::{Node, threads::storage},
 };
 
 impl Node {
@@ -44,6 +50,27 @@ impl Node {
         let (sender, steps) = mpsc::channel(1);
         tokio::spawn(self.clone().tell_folding(open, sender));
         Ok(ReceiverStream::new(steps).boxed())
+    }
+
+    /// Holds what a database has folded against its events; `None` where it has folded nothing yet. Blocks.
+    pub(in crate::node) fn verify_database(&self, thread: &ThreadId) -> Result<Option<Verification>, Error> {
+        let room = |number| {
+            let view = self.store().view(thread, number).map_err(storage)?;
+            view.ok_or_else(|| Error::ThreadNotFound(thread.clone()))
+        };
+        let mut is_used = false;
+        let used = room(VIEW)?.reader().scan_prefix(&[], &mut |_, _| {
+            is_used = true;
+            ControlFlow::Break(())
+        });
+        used.map_err(storage)?;
+        if !is_used {
+            return Ok(None);
+        }
+        let database = self.start_database(thread)?.database;
+        // There is one room to fold in: who comes second waits.
+        let _one_at_a_time = self.databases().verifying.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Some(database.verify(&room(SCRATCH_VIEW)?, &mut |_, _| {})?))
     }
 
     async fn tell_folding(self, mut open: Open, sender: mpsc::Sender<Result<Folded, Error>>) {

@@ -35,6 +35,11 @@ impl Simulation {
         &self.node(node).disk.synced
     }
 
+    /// The disk of a node as its reads see it, synced or not.
+    pub fn written(&self, node: NodeId) -> &Image {
+        &self.node(node).disk.written
+    }
+
     /// A log on a node's disk: how many records count.
     pub fn counter(&self, node: NodeId, thread: &ThreadId, log: &LogId) -> u64 {
         self.disk(node).find(thread, log).map_or(0, LogImage::active)

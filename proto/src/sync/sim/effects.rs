@@ -60,10 +60,10 @@ impl Simulation {
             }
             Effect::Subscribe { topic } => assert!(self.node_mut(id).subscribed.insert(topic), "subscribed twice"),
             Effect::Unsubscribe { topic } => assert!(self.node_mut(id).subscribed.remove(&topic), "not subscribed"),
-            Effect::Provide { .. }
-            | Effect::Addresses { .. }
-            | Effect::Invited { .. }
-            | Effect::BlocksArrived { .. } => {}
+            Effect::Provide { .. } | Effect::Addresses { .. } | Effect::Invited { .. } => {}
+            Effect::BlocksArrived { thread } => {
+                self.trace.blocks_arrived.insert((id, thread));
+            }
             Effect::FindPeers { thread, .. } => {
                 *self.trace.searches.entry((id, thread.clone())).or_default() += 1;
                 self.find_peers(id, &thread);

@@ -80,6 +80,11 @@ impl Simulation {
         self.now
     }
 
+    /// A node's wall clock, milliseconds since 1970.
+    pub fn wall_millis(&self, node: NodeId) -> u64 {
+        WALL_START + (self.now + self.node(node).clock).as_millis() as u64
+    }
+
     /// The simulation's randomness.
     pub fn rng(&mut self) -> &mut StdRng {
         &mut self.rng
@@ -201,14 +206,13 @@ impl Simulation {
             input
         );
         self.trace.inputs += 1;
-        let now = Now { monotonic: self.now, wall_millis: 0 };
+        let now = Now { monotonic: self.now, wall_millis: self.wall_millis(id) };
         let items = items(&input);
         let mut kind = String::new();
         let _ = write!(kind, "{input:.80?}");
         kind.truncate(kind.char_indices().nth(60).map_or(kind.len(), |(at, _)| at));
         let node = self.node_mut(id);
         let Some(engine) = node.engine.as_mut() else { return };
-        let now = Now { wall_millis: WALL_START + (now.monotonic + node.clock).as_millis() as u64, ..now };
         let load = engine.waiting_for(&input);
         let mut effects = Vec::new();
         engine.handle(input, now, &mut effects);

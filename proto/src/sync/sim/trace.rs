@@ -1,6 +1,9 @@
 //! What was observed, for tests to look at.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{
     super::effect::{AppendError, Durability, Misbehaviour, Outcome, Receipt, RequestId},
@@ -74,6 +77,8 @@ pub struct Trace {
     pub penalties: BTreeMap<(NodeId, NodeId, &'static str), usize>,
     /// Newest wake-up of each log at each node.
     pub wakes: BTreeMap<(NodeId, ThreadId, LogId), u64>,
+    /// Where blocks that were wanted have arrived. For a test to take, like the wake-ups.
+    pub blocks_arrived: BTreeSet<(NodeId, ThreadId)>,
     /// Forks that nodes reported, with the lowest counter.
     pub forks: BTreeMap<(NodeId, LogId), u64>,
     /// How often peers were looked for.
