@@ -3,7 +3,7 @@
 use crate::{
     Path, Target,
     collection::{
-        self,
+        self, COLLECTIONS,
         schema::{self, Violation},
     },
     database::Limit,
@@ -18,7 +18,7 @@ pub enum Error {
     #[error("there is no document {id:?} in the collection {collection:?}", collection = .0.collection, id = .0.id)]
     NotFound(Target),
     /// There is one already.
-    #[error("there is a document {id:?} in the collection {collection:?} already", collection = .0.collection, id = .0.id)]
+    #[error("there is {} already", named(.0))]
     Exists(Target),
     /// The document is not in the version that was expected.
     #[error("the document {id:?} in the collection {collection:?} is in version {current}, not {expected}: read it again", collection = .target.collection, id = .target.id)]
@@ -127,6 +127,14 @@ pub enum Error {
     Append(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// A definition is a document, too, but not to whoever makes it.
+fn named(Target { collection, id }: &Target) -> String {
+    if collection == COLLECTIONS {
+        return format!("a collection {id:?}");
+    }
+    format!("a document {id:?} in the collection {collection:?}")
+}
+
 fn list(violations: &[Violation]) -> String {
     let texts = violations.iter().map(|violation| match violation.path.as_str() {
         "" => violation.message.clone(),
@@ -173,6 +181,7 @@ impl Error {
     fn parts(&self) -> (Kind, &'static str) {
         match self {
             Error::NotFound(_) => (Kind::NotFound, "document-not-found"),
+            Error::Exists(target) if target.collection == COLLECTIONS => (Kind::Exists, "collection-exists"),
             Error::Exists(_) => (Kind::Exists, "document-exists"),
             Error::Stale { .. } => (Kind::Stale, "stale"),
             Error::NoCollection(_) => (Kind::NotFound, "no-collection"),

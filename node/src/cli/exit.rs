@@ -56,6 +56,9 @@ const REASONS: [(&str, Exit); 9] = [
     ("index-not-built", Exit::Unavailable),
 ];
 
+/// What to do about failures whose messages leave that to whoever shows them.
+const HINTS: [(&str, &str); 1] = [("tag-not-found", "`spool db tag` lists them")];
+
 /// Why a command failed, with its exit code and the stable name that `--json` shows.
 #[derive(Debug)]
 pub(super) struct Failure {
@@ -71,6 +74,11 @@ impl Failure {
 
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, "usage", message)
+    }
+
+    /// The same failure with what to do about it.
+    pub(super) fn with_hint(self, hint: &str) -> Self {
+        Self { error: anyhow::Error::msg(format!("{:#}; {hint}", self.error)), ..self }
     }
 
     /// Whether standard output was closed under us, as `head` does: nothing is wrong and nobody listens.
@@ -125,7 +133,11 @@ impl From<Status> for Failure {
         };
         let reason =
             reason.unwrap_or_else(|| if exit == Exit::Unreachable { "unreachable-daemon" } else { "failed" }.into());
-        Self { exit, reason, error: anyhow::Error::msg(message) }
+        let failure = Self { exit, reason, error: anyhow::Error::msg(message) };
+        match HINTS.iter().find(|(name, _)| *name == failure.reason) {
+            Some((_, hint)) => failure.with_hint(hint),
+            None => failure,
+        }
     }
 }
 
@@ -208,6 +220,14 @@ mod tests {
             assert!(failure.error.to_string().starts_with("the connection to the daemon broke: "), "{failure:?}");
         }
         assert_eq!(Failure::from(cut).exit, Exit::Unreachable);
+    }
+
+    #[test]
+    fn a_tag_that_is_not_there_is_said_with_how_to_find_those_that_are() {
+        let error = spool_db::transaction::Error::NoTag("x".into());
+        let failure = Failure::from(Status::from(Error::Database(error)));
+        assert_eq!(failure.exit, Exit::NotFound);
+        assert_eq!(failure.error.to_string(), "there is no tag \"x\"; `spool db tag` lists them");
     }
 
     #[test]

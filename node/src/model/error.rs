@@ -89,6 +89,11 @@ pub enum Error {
     /// A transaction that was open step by step is not any more.
     #[error("the transaction was open for too long and is discarded: begin it again")]
     TransactionEnded,
+    /// Whoever asked took so long to read an answer that the rest of it was given up.
+    #[error(
+        "the answer was read too slowly and is not whole: ask again, and read it at once or in parts (with a limit)"
+    )]
+    ReadTooSlowly,
     /// The node is shutting down.
     #[error("the node is stopping")]
     Stopping,
@@ -134,7 +139,9 @@ impl Error {
                 ErrorKind::Refused
             }
             Self::Invalid(_) | Self::Ticket(_) | Self::TooLarge { .. } => ErrorKind::Invalid,
-            Self::BodyMissing(_) | Self::Busy(_) | Self::Unreachable(_) | Self::Stopping => ErrorKind::Unavailable,
+            Self::BodyMissing(_) | Self::Busy(_) | Self::Unreachable(_) | Self::ReadTooSlowly | Self::Stopping => {
+                ErrorKind::Unavailable
+            }
             Self::Damaged(_) => ErrorKind::Damaged,
             Self::Storage(_) | Self::Internal { .. } => ErrorKind::Failed,
             Self::TransactionEnded => ErrorKind::Refused,
@@ -170,6 +177,7 @@ impl Error {
             Self::Storage(_) => "storage",
             Self::Database(error) => error.reason(),
             Self::TransactionEnded => "transaction-ended",
+            Self::ReadTooSlowly => "read-too-slowly",
             Self::Stopping => "stopping",
             Self::Internal { .. } => "internal",
         }

@@ -103,7 +103,7 @@ impl From<Version> for pb::Version {
             time: version.stamp.time.as_u64(),
             log: version.stamp.log_id().map(|log| log.to_string()).unwrap_or_default(),
             counter: version.stamp.counter,
-            author: version.author.map(|author| crate::model::Author::from(author).into()),
+            author: version.author.map(Into::into),
             changes: version.changes.iter().map(|change| told(change).to_string()).collect(),
             exists: version.existence == spool_db::document::Existence::Alive,
         }

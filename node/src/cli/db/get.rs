@@ -32,7 +32,14 @@ pub(super) async fn run(context: &mut Context, args: Args) -> Result<(), Failure
     let (mut database, thread) = context.database(&target.thread).await?;
     let request =
         pb::GetDocumentRequest { thread, collection: target.collection, id: target.id, at: at.map(Into::into) };
-    let document = view::Document::try_from(database.get_document(request).await?.into_inner())?;
+    let in_the_past = request.at.is_some();
+    let answer = database.get_document(request).await.map_err(|status| match Failure::from(status) {
+        failure if in_the_past && failure.reason == "document-not-found" => {
+            failure.with_hint("was none at that point; `spool db history` lists its versions")
+        }
+        failure => failure,
+    })?;
+    let document = view::Document::try_from(answer.into_inner())?;
     let out = &mut context.out;
     if out.is_json() {
         return out.json(&document);

@@ -86,7 +86,8 @@ pub(super) async fn load(
             (_, Some(span)) => format!(" ({span})"),
         };
         let before = match summary.documents {
-            0 => format!("nothing was {done}"),
+            0 if sent.is_empty() => format!("nothing was {done}"),
+            0 => format!("nothing before it was {done}"),
             1 => format!("1 document before it was {done}"),
             count => format!("{} before it were {done}", format::plural(count, "document")),
         };

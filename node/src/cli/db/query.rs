@@ -51,10 +51,13 @@ impl FromStr for Sort {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (path, descending) = match (text.strip_suffix(":desc"), text.strip_suffix(":asc")) {
-            (Some(path), _) => (path, true),
-            (None, Some(path)) => (path, false),
-            (None, None) => (text, false),
+        let (path, descending) = match text.rsplit_once(':') {
+            Some((path, "desc")) => (path, true),
+            Some((path, "asc")) => (path, false),
+            Some((_, other)) => {
+                return Err(format!("{other:?} is no direction; for a path with a colon in it write {text}:asc"));
+            }
+            None => (text, false),
         };
         Ok(Self { path: field_path(path)?, descending })
     }
@@ -163,6 +166,14 @@ mod tests {
         let sorted = asked(Query { sort, ..Query::default() });
         assert_eq!(sorted, json!({ "sort": [{ "year": "desc" }, { "title": "asc" }, { "a": "asc" }] }));
         assert_eq!(asked(Query::default()), Value::Null);
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_is_no_path_to_sort_by() {
+        for text in ["year:down", "year:", "xml:lang"] {
+            assert!(text.parse::<Sort>().unwrap_err().contains(&format!("write {text}:asc")), "{text}");
+        }
+        assert_eq!("xml:lang:asc".parse(), Ok(Sort { path: Path::new(["xml:lang"]), descending: false }));
     }
 
     #[test]

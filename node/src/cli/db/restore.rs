@@ -62,6 +62,9 @@ pub(super) async fn run(context: &mut Context, args: Args) -> Result<(), Failure
     if out.is_json() {
         return out.json(&json!({ "thread": thread, "documents": done.documents, "transactions": done.transactions }));
     }
+    if done.transactions == 0 {
+        return out.line("nothing to change: it is as it was then");
+    }
     let transactions = format::plural(done.transactions, "transaction");
     out.line(format!("changed {} in {transactions}", format::plural(done.documents, "document")))
 }

@@ -35,7 +35,7 @@ pub(in super::super) struct Args {
     /// Set the fields of this JSON object, all others stay
     #[arg(long, value_name = "JSON", value_parser = assign::object)]
     merge: Option<String>,
-    /// Set what is at a path; maps are merged; can be repeated
+    /// Set what is at a path; maps are merged; a list is one value, set as a whole; can be repeated
     #[arg(long, value_name = "PATH=JSON")]
     set: Vec<Assign>,
     /// Remove what is at a path; can be repeated

@@ -24,7 +24,7 @@ const PREVIEW: usize = 100;
 Examples:
   spool db watch notes films
   spool db watch --json
-  spool db watch notes --kind create --kind delete --after 1f... --json")]
+  spool db watch notes --kind create --kind delete --after bafk.../6jaS3nRc/17 --json")]
 pub(in super::super) struct Args {
     /// Thread id, name, or the beginning of the id; all that this node reads if none is given
     thread: Option<String>,

@@ -6,14 +6,18 @@ use futures::{StreamExt as _, stream::BoxStream};
 use spool_db::{
     Database, Target,
     history::{Page, Scope, Tag, Version},
+    limits::MAX_ID_BYTES,
+    operation::check_id,
+    transaction::Error as Refused,
 };
-use spool_proto::ThreadId;
+use spool_proto::{ThreadId, limits::MAX_CLOCK_AHEAD_MILLIS};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
     commit::{outcome, wait},
     reading::{resolve, time},
+    tasks::now_millis,
 };
 use crate::{
     model::{Error, Point, Restored, Reverted},
@@ -34,10 +38,18 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`Error::Database`].
+    /// [`Error::Database`] if it never had one.
     pub async fn versions(&self, thread: &ThreadId, target: Target, page: Page) -> Result<Vec<Version>, Error> {
         let database = self.database(thread).await?;
-        self.blocking(move || Ok(database.versions(&target, page)?)).await
+        self.blocking(move || {
+            let is_first = page.after.is_none() && page.count > 0;
+            let versions = database.versions(&target, page)?;
+            if is_first && versions.is_empty() {
+                return Err(Refused::NotFound(target).into());
+            }
+            Ok(versions)
+        })
+        .await
     }
 
     /// Takes back this node's own last change, or its last undo.
@@ -67,7 +79,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`Error::ThreadNotFound`], [`Error::NoReadKey`].
+    /// [`Error::ThreadNotFound`], [`Error::NoReadKey`]; the stream has what is wrong with the point.
     pub async fn restore(
         &self,
         thread: &ThreadId,
@@ -94,8 +106,14 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`Error::Database`].
+    /// [`Error::Database`], [`Error::Invalid`].
     pub async fn set_tag(&self, thread: &ThreadId, name: String, point: Option<Point>) -> Result<Tag, Error> {
+        if check_id(&name).is_err() {
+            let message =
+                format!("{name:?} cannot be the name of a tag: 1 to {MAX_ID_BYTES} bytes without control characters");
+            return Err(Error::Invalid(message));
+        }
+        point.as_ref().map_or(Ok(()), not_to_come)?;
         let database = self.database(thread).await?;
         let (tag, outcome) = self
             .blocking(move || {
@@ -141,12 +159,24 @@ impl Node {
     }
 }
 
+/// Refuses a point that nobody can have seen yet: what a thread comes to by then is not known, and a tag on it would name something else each day. The clocks of others may
+/// be ahead as far as their events still count.
+fn not_to_come(point: &Point) -> Result<(), Error> {
+    match point {
+        Point::Time(time) if time.millis() > now_millis().saturating_add(MAX_CLOCK_AHEAD_MILLIS) => {
+            Err(Error::Invalid("that point is in the future: name one that has been".into()))
+        }
+        Point::Time(_) | Point::Tag(_) | Point::Version(_) => Ok(()),
+    }
+}
+
 fn restore(
     database: &Database,
     scope: &Scope,
     point: &Point,
     told: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<Restored, Error> {
+    not_to_come(point)?;
     let at = resolve(database, point)?;
     let restored = database.restore(scope, at, told)?;
     Ok(Restored { documents: restored.documents, transactions: restored.transactions, done: restored.complete })

@@ -3,6 +3,7 @@
 use futures::stream::BoxStream;
 use spool_db::{
     Database, Target,
+    collection::COLLECTIONS,
     conflicts::Conflict,
     history::{At, VersionId},
     query::{self, Options, Plan, Query},
@@ -41,7 +42,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`Error::ThreadNotFound`], [`Error::NoReadKey`]; the stream has what is wrong with the query.
+    /// [`Error::ThreadNotFound`], [`Error::NoReadKey`]; the stream has what is wrong with the query, or that there is no such collection.
     pub async fn find(
         &self,
         thread: &ThreadId,
@@ -57,12 +58,11 @@ impl Node {
                 let bytes = json.len();
                 pages.push(json, bytes)
             };
-            match at {
+            let time = at.map(|point| time(&database, &point)).transpose()?;
+            known(&database, &collection, time)?;
+            match time {
                 None => database.read(|read| read.find_each(&collection, query, options, &mut push)).map(drop)?,
-                Some(point) => {
-                    let time = time(&database, &point)?;
-                    database.find_each_at(&collection, query, options, time, &mut push)?;
-                }
+                Some(time) => database.find_each_at(&collection, query, options, time, &mut push).map(drop)?,
             }
             Ok(())
         }))
@@ -75,14 +75,18 @@ impl Node {
     /// [`Error::Database`].
     pub async fn explain(&self, thread: &ThreadId, collection: String, query: Query) -> Result<Plan, Error> {
         let database = self.database(thread).await?;
-        self.blocking(move || Ok(database.read(|read| read.plan(&collection, query))?)).await
+        self.blocking(move || {
+            known(&database, &collection, None)?;
+            Ok(database.read(|read| read.plan(&collection, query))?)
+        })
+        .await
     }
 
     /// What merging has left for people to decide, in a collection or in all, page by page.
     ///
     /// # Errors
     ///
-    /// [`Error::ThreadNotFound`], [`Error::NoReadKey`].
+    /// [`Error::ThreadNotFound`], [`Error::NoReadKey`]; the stream has that there is no such collection.
     pub async fn conflicts(
         &self,
         thread: &ThreadId,
@@ -90,6 +94,7 @@ impl Node {
     ) -> Result<BoxStream<'static, Result<Vec<Conflict>, Error>>, Error> {
         let database = self.database(thread).await?;
         Ok(pages(move |pages| {
+            collection.as_deref().map_or(Ok(()), |collection| known(&database, collection, None))?;
             database.conflicts(collection.as_deref(), &mut |conflict| {
                 let bytes = conflict.bytes();
                 pages.push(conflict, bytes)
@@ -97,6 +102,23 @@ impl Node {
             Ok(())
         }))
     }
+}
+
+/// Refuses a collection that nobody has defined, most likely a slip of the pen. One whose definition is gone can be read as long as it has documents, and in the
+/// past.
+fn known(database: &Database, collection: &str, time: Option<Time>) -> Result<(), Refused> {
+    let is_own = collection.starts_with('_');
+    if is_own || database.read(|read| read.definition(collection))?.is_some() || database.count(collection)? > 0 {
+        return Ok(());
+    }
+    let was_defined = match time {
+        Some(time) => database.document_at(&Target::new(COLLECTIONS, collection), At::Time(time))?,
+        None => None,
+    };
+    if was_defined.is_some_and(|definition| definition.is_alive()) {
+        return Ok(());
+    }
+    Err(Refused::NoCollection(collection.to_owned()))
 }
 
 /// A point in the history of a document.
@@ -111,10 +133,7 @@ pub(super) fn resolve(database: &Database, point: &Point) -> Result<At, Error> {
 pub(super) fn time(database: &Database, point: &Point) -> Result<Time, Error> {
     match point {
         Point::Time(time) => Ok(*time),
-        Point::Tag(name) => {
-            let tagged = database.tagged(name)?;
-            tagged.ok_or_else(|| Error::Invalid(format!("there is no tag {name:?}; list them with `spool db tag`")))
-        }
+        Point::Tag(name) => Ok(database.tagged(name)?.ok_or_else(|| Refused::NoTag(name.clone()))?),
         Point::Version(version) => Err(of_one_document(version)),
     }
 }
