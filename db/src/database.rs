@@ -275,7 +275,10 @@ impl Database {
         if let Some(changes) = lock(&self.0.recent).after(after, count) {
             return Ok(changes);
         }
+        // Before reading: what is changed from here on is among the last changes, so whoever has all that is stored need not be told again to have lagged.
+        let last = self.position();
         let (items, position) = documents::changes::after(&self.0.view.reader(), after, count)?;
+        let position = if items.is_empty() { position.max(last) } else { position };
         Ok(Changes { items, position, lagged: true })
     }
 

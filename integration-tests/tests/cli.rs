@@ -4,10 +4,15 @@
 
 #[cfg(all(test, unix))]
 mod cli {
+    mod apart;
     mod commands;
     mod damage;
+    mod database;
     mod exits;
     mod signals;
     mod streams;
     mod tour;
+    mod transfer;
+    mod walk;
+    mod watching;
 }

@@ -1,76 +1,14 @@
 //! Every command at least once, for people and for programs; which commands there are is taken from `--help`.
 
-use std::{collections::BTreeSet, path::Path};
+use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use spool_integration_tests::daemon::{Daemon, Repo};
 
-/// `bench` runs for minutes and is no part of daily use.
-const NOT_HERE: [&str; 1] = ["bench"];
+use super::walk::{Walk, has_fields, str_of};
 
-/// Runs commands and remembers which.
-#[derive(Default)]
-struct Walk {
-    used: BTreeSet<(String, &'static str)>,
-}
-
-impl Walk {
-    /// Runs `command` with `args`; its output as text.
-    fn text(&mut self, repo: &Repo, command: &str, args: &[&str]) -> String {
-        self.used.insert((command.to_owned(), "text"));
-        let words: Vec<&str> = command.split(' ').collect();
-        repo.text(&[&words, args].concat())
-    }
-
-    /// The same with `--json`; all values that it prints.
-    fn json(&mut self, repo: &Repo, command: &str, args: &[&str]) -> Vec<Value> {
-        self.used.insert((command.to_owned(), "json"));
-        let words: Vec<&str> = command.split(' ').collect();
-        repo.json(&[&words, args].concat())
-    }
-
-    /// One value with at least these fields.
-    fn fields(&mut self, repo: &Repo, command: &str, args: &[&str], fields: &[&str]) -> Value {
-        let mut values = self.json(repo, command, args);
-        assert_eq!(values.len(), 1, "{command} {args:?}: {values:?}");
-        let value = values.remove(0);
-        has_fields(&value, fields);
-        value
-    }
-}
-
-fn has_fields(value: &Value, fields: &[&str]) {
-    let object = value.as_object().unwrap_or_else(|| panic!("no object: {value}"));
-    for field in fields {
-        assert!(object.contains_key(*field), "no {field} in {value}");
-    }
-}
-
-fn str_of<'a>(value: &'a Value, field: &str) -> &'a str {
-    value[field].as_str().unwrap_or_else(|| panic!("no text {field} in {value}"))
-}
-
-/// The commands that `--help` lists, with those below them.
-fn listed(repo: &Repo, path: &[&str]) -> BTreeSet<String> {
-    let help = repo.text(&[path, &["--help"]].concat());
-    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    let names: Vec<&str> = commands
-        // Longer descriptions go on in lines that are indented further.
-        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
-        .filter_map(|line| line.split_whitespace().next())
-        .filter(|name| *name != "help" && !NOT_HERE.contains(name))
-        .collect();
-    let below = names.iter().flat_map(|name| {
-        let path = [path, &[name]].concat();
-        let mut below = listed(repo, &path);
-        // `peers` does something by itself.
-        if below.is_empty() || *name == "peers" {
-            below.insert(path.join(" "));
-        }
-        below
-    });
-    below.collect()
-}
+/// `bench` runs for minutes and is no part of daily use; `db` has a story of its own.
+const NOT_HERE: [&str; 2] = ["bench", "db"];
 
 const RECEIPT: [&str; 7] = ["thread", "log", "counter", "cid", "time", "body", "size"];
 const THREAD: [&str; 12] = [
@@ -102,12 +40,7 @@ fn every_command_works_for_people_and_for_programs() {
     assert!(str_of(&removed, "removed").starts_with("baf"));
     assert_eq!(walk.json(&bob, "thread ls", &[]), [json!([])]);
 
-    let all = listed(&alice, &[]);
-    assert!(all.len() >= 20, "{all:?}");
-    // A script is a script, with or without --json.
-    let json = all.iter().filter(|command| *command != "completions").map(|command| (command.clone(), "json"));
-    let all: BTreeSet<_> = all.iter().map(|command| (command.clone(), "text")).chain(json).collect();
-    assert_eq!(walk.used, all, "commands of this test, and those that --help lists");
+    walk.is_complete(&alice, &[], &NOT_HERE);
 }
 
 /// `init` and what works without a daemon.

@@ -35,7 +35,7 @@ pub(super) async fn run(context: &mut Context, args: Args) -> Result<(), Failure
     let in_the_past = request.at.is_some();
     let answer = database.get_document(request).await.map_err(|status| match Failure::from(status) {
         failure if in_the_past && failure.reason == "document-not-found" => {
-            failure.with_hint("was none at that point; `spool db history` lists its versions")
+            failure.with_hint("it did not exist at that point; `spool db history` lists its versions")
         }
         failure => failure,
     })?;
