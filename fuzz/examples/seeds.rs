@@ -4,6 +4,13 @@ use std::{error::Error, fs, path::Path};
 
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
+use serde_json::json;
+use spool_db::{
+    Change, Operation, Stamp, Target, Transaction,
+    operation::{Observed, Reverts},
+    stamp::Dot,
+    testing::{NOW, Rooms, World, hostile},
+};
 use spool_fuzz::{LOG_SEED, epoch, log, log_keys, thread};
 use spool_proto::{
     Address, Cid, DeviceId, Identity, KeyId, PeerId, ThreadKeys, Ticket, TopicId, block,
@@ -51,7 +58,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     write("response", responses()?)?;
     write("manifest", manifests()?)?;
     write("state", states())?;
-    write("config", vec![CONFIG.into()])
+    write("config", vec![CONFIG.into()])?;
+    write("transaction", transactions())?;
+    write("document", documents())?;
+    write("fold", folds())?;
+    write("filter", FILTERS.map(Vec::from).to_vec())?;
+    write("query", QUERIES.map(Vec::from).to_vec())?;
+    write("definition", DEFINITIONS.map(Vec::from).to_vec())
 }
 
 /// Settings of every shape.
@@ -303,3 +316,89 @@ fn responses() -> Seeds {
     ];
     responses.into_iter().map(|response| Ok(response.encode()?.to_vec())).collect()
 }
+
+/// Transactions of every operation, and bodies that are none.
+fn transactions() -> Vec<Vec<u8>> {
+    let mut seeds: Vec<_> = hostile::bodies("films").into_iter().map(|(_, body)| body.to_vec()).collect();
+    seeds.extend(changes().map(|change| {
+        let operations = vec![Operation::Change(Target::new("films", "1"), change)];
+        spool_db::testing::body(&Transaction { reverts: Some(Reverts::Undo(7)), operations }).to_vec()
+    }));
+    seeds
+}
+
+fn changes() -> impl Iterator<Item = Change> {
+    let path = || spool_db::Path::new(["a", "b"]);
+    let fields = || json!({"a": {"b": 1.5}, "s": ["x", null, -1], "t": true});
+    let map = fields().as_object().cloned().unwrap_or_default();
+    let dots = || vec![Dot::new(&Dot::HERE, 0), Dot::new(&Stamp::from_bytes(&[7; Stamp::BYTES]), 1)];
+    [
+        Change::Create(map),
+        Change::Set(path(), fields()),
+        Change::Replace(path(), fields()),
+        Change::Unset(path()),
+        Change::Increment(path(), 3.into()),
+        Change::Add(path(), "x".into()),
+        Change::Remove(path(), "x".into(), Observed { dots: dots(), plain: true }),
+        Change::Keep(path(), "x".into(), dots()),
+        Change::Delete,
+        Change::Undelete,
+    ]
+    .into_iter()
+}
+
+/// A document that has gone through all changes, after each of them.
+fn documents() -> Vec<Vec<u8>> {
+    let rooms = Rooms::default();
+    let (log, target) = (World::log(1), Target::new("films", "1"));
+    let mut replica = rooms.replica(1);
+    let state = |change: Change| {
+        let operations = vec![Operation::Change(target.clone(), change)];
+        let body = spool_db::testing::body(&Transaction { reverts: None, operations });
+        let time = Time::new(NOW - 1_000 + rooms.world().logs().map(|(_, length)| length).sum::<u64>(), 0);
+        let counter = rooms.world().append(log, time, Vec::new(), body);
+        replica.deliver(log, counter);
+        replica.settle();
+        replica.document(&target).to_bytes()
+    };
+    changes().map(state).collect()
+}
+
+/// Bytes of every kind: all are a row of choices.
+fn folds() -> Vec<Vec<u8>> {
+    let row = |step: u8| (0..400u16).map(|at| (at as u8).wrapping_mul(step).wrapping_add(step >> 2)).collect();
+    let mut seeds = [1, 7, 13, 37, 101, 151, 211, 251].map(row).to_vec();
+    // A long array, then an element added to it as to a set, then a text that is too much beside it; each folded by itself.
+    let events: [&[u8]; 3] = [&[1, 5, 8, 64], &[5, 5, 6, 1], &[1, 0, 7, 15]];
+    let mut seed = vec![3];
+    for (time, change) in (0..).zip(events) {
+        seed.extend([0, time, 0, 2, 0, 2]);
+        seed.extend(change);
+    }
+    seed.extend([0, 1, 0, 0, 0, 7].repeat(3));
+    seeds.push(seed);
+    seeds
+}
+
+const FILTERS: [&str; 5] = [
+    r#"year >= 1985 and (genres contains "Drama" or title = Brazil) and not exists cast"#,
+    r#"not (a.b = [1, {"c": null}] or "and" != "x y") and a < -1.5e3 and b <= true"#,
+    "true or false",
+    "not not not exists a",
+    r"a\.b = x",
+];
+
+const QUERIES: [&str; 3] = [
+    r#"{"where": {"and": [{"year": {">=": 1985, "<": 1988}}, {"or": [{"title": "Brazil"}, {"genres": {"contains": "Drama"}}]}]},
+"sort": [{"year": "desc"}, "title"], "skip": 2, "limit": 10, "after": "an id", "fields": ["title", "a.b"], "index": "year"}"#,
+    r#"{"where": "not exists a and b = [1]"}"#,
+    r#"{"where": {"not": [{"a": 1}, {"b": {"exists": true, "!=": null}}], "or": {"=": {}}}}"#,
+];
+
+const DEFINITIONS: [&str; 3] = [
+    r##"{"schema": {"type": "object", "required": ["title"], "properties": {"title": {"type": "string", "pattern": "^[a-z]{1,9}$"}, "next": {"$ref": "#"}}},
+"indexes": {"title": {"unique": true}, "a.b": {}}, "keep_both": {"title": true}} {"title": "brazil", "next": {"title": "x"}}"##,
+    r##"{"schema": {"$schema": "http://json-schema.org/draft-07/schema#", "definitions": {"n": {"minimum": 3, "multipleOf": 0.1}},
+"allOf": [{"$ref": "#/definitions/n"}, {"not": {"enum": [1, null]}}], "items": [{"const": 1}], "uniqueItems": true, "dependencies": {"a": ["b"]}}} {"a": 1, "b": [1, 1]}"##,
+    r##"{"schema": 7, "indexes": {"": {}, "a..b": {"unique": 1}, "c": null}, "keep_both": {"a": true, "a.b": true, "_id": true}, "other": {}} {}"##,
+];
