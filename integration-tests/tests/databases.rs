@@ -203,7 +203,7 @@ async fn a_stopped_node_lets_go_of_the_stores_of_its_databases() {
     node.stop().await;
 
     // Nobody folds any more, so nobody may wait for that.
-    let (told, outcome) = std::sync::mpsc::channel();
+    let (told, outcome) = std::sync::mpsc::sync_channel(1);
     let late = database.clone();
     let written = tokio::task::spawn_blocking(move || {
         let done = move |result| told.send(result).expect("it is waited for");

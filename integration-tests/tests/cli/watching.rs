@@ -13,6 +13,9 @@ use spool_integration_tests::{
     daemon::{Outcome, Repo},
 };
 
+/// Steps of a watch that wait to be looked at: more than any watch here prints, so that none stands still.
+const STEPS: usize = 1_000;
+
 /// A watch that runs, and what it prints.
 struct Watch {
     child: Child,
@@ -23,7 +26,7 @@ impl Watch {
     fn start(repo: &Repo, args: &[&str]) -> Self {
         let mut child = repo.command([&["db", "watch"], args, &["--json"]].concat()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (sender, steps) = mpsc::channel();
+        let (sender, steps) = mpsc::sync_channel(STEPS);
         thread::spawn(move || {
             let values = lines.map_while(Result::ok).map(|line| serde_json::from_str(&line).unwrap());
             values.for_each(|value| drop(sender.send(value)));
@@ -149,7 +152,7 @@ fn all_kinds_of_changes_come_to_those_who_want_them() {
     assert_eq!(everything, expected);
     // From the start: what exists, in its state of now.
     let start = Watch::start(&repo, &["films", "movies", "--from-start"]);
-    let mut first = vec![start.next(), start.next()];
+    let mut first = [start.next(), start.next()];
     first.sort_by_key(|step| step["id"].to_string());
     assert_eq!((text(&first[0], "id"), text(&first[1], "id")), ("before", "clue"));
     assert_eq!((&first[1]["document"]["year"], &first[1]["kind"]), (&json!(1985), &json!("create")));
