@@ -128,5 +128,6 @@ pub struct SpaceStatistics {
     pub disk_bytes: u64,
 }
 
-#[cfg(all(test, feature = "rocksdb"))]
+#[cfg(test)]
+#[cfg(feature = "rocksdb")]
 mod tests;
