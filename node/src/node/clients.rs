@@ -5,12 +5,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ed25519_dalek::Signer as _;
 use futures::StreamExt as _;
 use serde_bytes::ByteBuf;
-use spool_db::{Database, database::Receipt, transaction::{Error as Refused, Write}};
+use spool_db::{
+    Database,
+    database::Receipt,
+    transaction::{Error as Refused, Write},
+};
 use spool_proto::{Address, IdentityKey, ThreadId, ThreadKeys, id::Variant, owner::Delegation};
 use spool_store::{View, addresses::Source};
 use zeroize::Zeroizing;
 
-use super::{Node, call::Call, database::{again, outcome, wait}, threads::storage};
+use super::{
+    Node,
+    call::Call,
+    database::{again, outcome, wait},
+    threads::storage,
+};
 use crate::model::{Error, SyncEvent, SyncOptions};
 
 /// The view in which a thread's clients keep what is this node's own.

@@ -3,10 +3,7 @@
 //! What is to be written is gathered in a [`Draft`] and takes effect as one event, or not at all. A save is held against what the client could see when it saved, so that
 //! what others have written to other fields meanwhile stays.
 
-use std::{
-    collections::BTreeSet,
-    ops::ControlFlow,
-};
+use std::{collections::BTreeSet, ops::ControlFlow};
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -19,7 +16,12 @@ use spool_db::{
 };
 use tonic::Code;
 
-use super::{base::Base, limits::{DRAFT_BYTES, FOUND_BYTES}, query, refused::Refused};
+use super::{
+    base::Base,
+    limits::{DRAFT_BYTES, FOUND_BYTES},
+    query,
+    refused::Refused,
+};
 
 type Fields = Map<String, Value>;
 
@@ -204,9 +206,13 @@ fn without_nulls(fields: &mut Fields) {
 impl Draft {
     /// All of these, or none.
     fn extend(&mut self, actions: Vec<Action>, instances: &[Bytes]) -> Result<(), Refused> {
-        let bytes = instances.iter().map(Bytes::len).sum::<usize>() + actions.iter().map(|action| action.target.id.len()).sum::<usize>();
+        let bytes = instances.iter().map(Bytes::len).sum::<usize>()
+            + actions.iter().map(|action| action.target.id.len()).sum::<usize>();
         if self.bytes + bytes > DRAFT_BYTES {
-            return Err(Refused::new(Code::ResourceExhausted, format!("a transaction has at most {DRAFT_BYTES} bytes")));
+            return Err(Refused::new(
+                Code::ResourceExhausted,
+                format!("a transaction has at most {DRAFT_BYTES} bytes"),
+            ));
         }
         self.bytes += bytes;
         self.actions.extend(actions);

@@ -4,11 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use spool_proto::{
-    Address, Multiaddr, ThreadId, ThreadKeys,
-    address::Target,
-    key_set::Scope,
-    multiaddr::Protocol,
-    owner::Delegation,
+    Address, Multiaddr, ThreadId, ThreadKeys, address::Target, key_set::Scope, multiaddr::Protocol, owner::Delegation,
 };
 
 use super::{

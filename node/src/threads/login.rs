@@ -36,7 +36,8 @@ async fn run(
 ) -> Result<(), Status> {
     let overdue = |_| Refused::new(Code::DeadlineExceeded, "Challenge deadline exceeded");
     let first = timeout(CHALLENGE, requests.message()).await.map_err(overdue)??;
-    let Some(Payload::Key(key)) = first.and_then(|request| request.payload).filter(|payload| *payload != Payload::Key(String::new()))
+    let Some(Payload::Key(key)) =
+        first.and_then(|request| request.payload).filter(|payload| *payload != Payload::Key(String::new()))
     else {
         return Err(Refused::invalid("Key is required").into());
     };
@@ -45,7 +46,8 @@ async fn run(
     let challenge = get_token_reply::Payload::Challenge(statement.challenge().to_vec().into());
     reply(replies, challenge).await?;
     let second = timeout(CHALLENGE, requests.message()).await.map_err(overdue)??;
-    let Some(Payload::Signature(signature)) = second.and_then(|request| request.payload).filter(|payload| !is_empty(payload))
+    let Some(Payload::Signature(signature)) =
+        second.and_then(|request| request.payload).filter(|payload| !is_empty(payload))
     else {
         return Err(Refused::invalid("Signature is required").into());
     };

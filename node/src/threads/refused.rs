@@ -72,7 +72,9 @@ impl From<Transaction> for Refused {
     fn from(error: Transaction) -> Self {
         match &error {
             Transaction::NotFound(_) => Self::unknown("instance not found"),
-            Transaction::Exists(target) if target.collection == COLLECTIONS => Self::unknown("collection already registered"),
+            Transaction::Exists(target) if target.collection == COLLECTIONS => {
+                Self::unknown("collection already registered")
+            }
             Transaction::Exists(_) => Self::unknown("can't create already existing instance"),
             Transaction::NoCollection(_) => Self::no_collection(),
             Transaction::Schema { violations, .. } => {

@@ -168,10 +168,7 @@ impl Api for Databases {
         Ok(Response::new(pb::GetCollectionIndexesReply { indexes: read.await? }))
     }
 
-    async fn list_collections(
-        &self,
-        request: Request<pb::ListCollectionsRequest>,
-    ) -> Answer<pb::ListCollectionsReply> {
+    async fn list_collections(&self, request: Request<pb::ListCollectionsRequest>) -> Answer<pb::ListCollectionsReply> {
         let base = self.base(&request, &request.get_ref().db_id).await?;
         let definitions = base.blocking(|base| base.database.read(|read| collections::list(base, read))).await?;
         let collections = definitions.iter().map(collections::show).collect();
