@@ -5,6 +5,7 @@
 
 mod access;
 mod append;
+mod broken;
 mod database;
 mod descriptors;
 mod entry;

@@ -16,6 +16,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
+use super::broken::Broken;
 use super::error::REASON;
 use crate::repo::Token;
 
@@ -86,7 +87,7 @@ impl<S> Layer<S> for Access {
     }
 }
 
-/// A service that looks at the token first.
+/// A service that looks at the token first, and is told when a client breaks off.
 #[derive(Debug, Clone)]
 pub struct Guarded<S> {
     access: Access,
@@ -95,7 +96,7 @@ pub struct Guarded<S> {
 
 impl<S, B, R> Service<Request<B>> for Guarded<S>
 where
-    S: Service<Request<B>, Response = Response<R>> + Send,
+    S: Service<Request<Broken<B>>, Response = Response<R>> + Send,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
     R: Default + Send + 'static,
@@ -110,7 +111,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match self.access.check(request.uri().path(), request.headers()) {
-            Ok(()) => Box::pin(self.inner.call(request)),
+            Ok(()) => Box::pin(self.inner.call(request.map(Broken))),
             Err(status) => Box::pin(std::future::ready(Ok(status.into_http()))),
         }
     }
