@@ -253,6 +253,8 @@ fn changes_can_be_followed_from_any_position() {
     let all = all.map(|(id, kind)| (id.to_owned(), kind));
     assert_eq!(short(&rig.database, start), (all.to_vec(), false));
     assert_eq!(short(&rig.database, start + 2), (all[2..].to_vec(), false));
+    let (what_is_there, lagged) = short(&rig.database, 0);
+    assert_eq!((&what_is_there[1..], lagged), (&all[2..], true), "and the definition");
     let two = rig.database.changes(start, 2).unwrap();
     assert_eq!((two.items.len(), two.position), (2, start + 2));
 

@@ -29,6 +29,8 @@ pub(super) struct Recent {
 impl Recent {
     /// Nothing has changed since `before`; what changes gets positions behind `start`.
     pub(super) fn new(before: u64, start: u64, max_items: usize, max_bytes: usize) -> Self {
+        // Whoever begins at 0 asks for what is there, and not how it came to be.
+        let before = if before == 0 { start } else { before };
         Self { items: VecDeque::new(), bytes: 0, before, start: start.max(before), max_items, max_bytes }
     }
 
