@@ -120,6 +120,8 @@ impl<'a> Write<'a> {
         let target = Target::new(COLLECTIONS, definition.name.as_str());
         let before = self.document(&target)?;
         let before = before.is_alive().then(|| Definition::from_fields(&definition.name, &before.fields));
+        // Also that nothing is to be changed was found by reading.
+        self.has_saved = true;
         self.changes(&target, collection::changes(before.as_ref(), definition))
     }
 
