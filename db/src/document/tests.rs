@@ -168,7 +168,7 @@ proptest! {
     }
 }
 
-/// One event may add ten thousand elements to the largest set that there can be: while the whole set was shown anew for each of them, that took ten seconds.
+/// One event may add ten thousand elements to the largest set that there can be: while the whole set was shown anew for each of them, that took seconds.
 #[test]
 fn many_additions_to_a_large_set_take_the_time_of_few() {
     let mut document = Document::default();
