@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
 };
 
-use spool_proto::{LogId, clock::Time};
+use spool_proto::{IdentityKey, LogId, clock::Time};
 use spool_store::View;
 
 use crate::{
@@ -53,9 +53,9 @@ pub trait Appender: Send + Sync {
     /// The log that events go to; `None` as long as there is none, because nothing was written yet.
     fn own_log(&self) -> Option<LogId>;
 
-    /// Puts an event at the end of the log; those that are given one after another get their places in that order. Calls `done` once it is there, or is not
-    /// going to be; never before this has returned.
-    fn append(&self, body: Vec<u8>, done: Done);
+    /// Puts an event at the end of a log: that of a client of the node, or the node's own. Those that are given one after another get their places in that order.
+    /// Calls `done` once it is there, or is not going to be; never before this has returned.
+    fn append(&self, client: Option<IdentityKey>, body: Vec<u8>, done: Done);
 }
 
 /// Is told what became of an event.
@@ -171,10 +171,34 @@ impl Database {
         write: impl FnOnce(&mut Write<'_>) -> Result<T, Error>,
         done: Committed,
     ) -> Result<T, Error> {
+        self.run(None, reverts, write, done)
+    }
+
+    /// As [`write`](Self::write), in the name of a client of the node.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_for<T>(
+        &self,
+        client: IdentityKey,
+        write: impl FnOnce(&mut Write<'_>) -> Result<T, Error>,
+        done: Committed,
+    ) -> Result<T, Error> {
+        self.run(Some(client), None, write, done)
+    }
+
+    fn run<T>(
+        &self,
+        client: Option<IdentityKey>,
+        reverts: Option<Reverts>,
+        write: impl FnOnce(&mut Write<'_>) -> Result<T, Error>,
+        done: Committed,
+    ) -> Result<T, Error> {
         let (result, draft) = self.0.view.snapshot(|reader| {
             let mut transaction = Write::new(reader, self.0.limits);
             let result = write(&mut transaction)?;
-            Ok::<_, Error>((result, transaction.into_draft(reverts)?))
+            Ok::<_, Error>((result, Draft { client, ..transaction.into_draft(reverts)? }))
         })?;
         self.queue(draft, done)?;
         Ok(result)
@@ -222,7 +246,7 @@ impl Database {
             done(Ok(None));
             return Ok(());
         }
-        let Draft { transaction, seen, written, touched, definitions, has_saved: _ } = draft;
+        let Draft { client, transaction, seen, written, touched, definitions, has_saved: _ } = draft;
         lock(&self.0.schemas).check(&written, &definitions)?;
         // All operations were found to be good one by one, and to fit together.
         let body = transaction.encode().map_err(|source| {
@@ -254,6 +278,7 @@ impl Database {
         let shared = Arc::downgrade(&self.0);
         // Under the lock, so that events are queued in the order in which their transactions were found to be free of conflict.
         self.0.appender.append(
+            client,
             body,
             Box::new(move |result| {
                 let Some(shared) = shared.upgrade() else { return };

@@ -21,6 +21,7 @@ use crate::{
 pub mod changes;
 pub(crate) mod events;
 mod fold;
+pub(crate) mod history;
 pub(crate) mod indexes;
 pub(crate) mod keys;
 mod reading;
@@ -35,8 +36,9 @@ pub use stored::Entry;
 pub const VIEW: u8 = 1;
 /// Number of the view in which another one is folded afresh, to hold it against that.
 pub const SCRATCH_VIEW: u8 = 2;
-/// What this program understands of transactions, and how it keeps what comes of them. Since 2 indexes on `_mod` and `_id` have entries.
-const VERSION: u64 = 2;
+/// What this program understands of transactions, and how it keeps what comes of them. Since 2 indexes on `_mod` and `_id` have entries, since 3 histories have
+/// small changes.
+const VERSION: u64 = 3;
 
 /// Folds transactions into documents.
 pub struct Documents {

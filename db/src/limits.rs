@@ -1,7 +1,9 @@
 //! Every bound of this crate, with unit and reason.
 
-/// Bytes of a transaction's encoding: it has to fit the body of one event.
-pub const MAX_TRANSACTION_BYTES: usize = spool_proto::limits::MAX_SINGLE_BODY_BYTES;
+/// Bytes of a transaction's encoding: a few documents of the largest size, and what one message of the interfaces can bring.
+pub const MAX_TRANSACTION_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of a transaction's encoding where work can be divided: what fits one block is stored and sent as one.
+pub const PACKED_TRANSACTION_BYTES: usize = spool_proto::limits::MAX_SINGLE_BODY_BYTES;
 /// Operations of one transaction. Each is at least a few bytes, so that this bounds the work that one event of a hostile writer makes.
 pub const MAX_OPERATIONS: usize = 10_000;
 /// Bytes of one document as it is stored, merged from all events; what would make it larger has no effect on it.
@@ -16,6 +18,8 @@ pub const MAX_NAME_BYTES: usize = 64;
 pub const MAX_OBSERVED: usize = 4_096;
 /// Events of a document between two checkpoints of its state: a late event folds so many again, and a checkpoint costs as much as the document.
 pub const CHECKPOINT_EVENTS: u16 = 64;
+/// Bytes of the changes of one event that are kept with a document's history, so that folding it again takes no look into its log: a few fields.
+pub const INLINE_CHANGES_BYTES: usize = 256;
 /// Events that are folded into one batch. Large enough to share the cost of a commit, small enough that readers see progress.
 pub const BATCH_EVENTS: usize = 2_048;
 /// Bytes of the events in one batch.

@@ -419,7 +419,7 @@ impl Appender for Local {
         self.delivered.arrived().logs.contains_key(&self.log).then_some(self.log)
     }
 
-    fn append(&self, body: Vec<u8>, done: Done) {
+    fn append(&self, _: Option<spool_proto::IdentityKey>, body: Vec<u8>, done: Done) {
         self.queue.lock().expect("no panic while locked").push((body, done));
     }
 }

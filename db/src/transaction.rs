@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use spool_proto::IdentityKey;
 use spool_store::view::Reader;
 
 use crate::{Document, Target, Transaction, collection::Definition, documents, history::VersionId, projector};
@@ -41,6 +42,8 @@ impl Seen {
 
 /// What a transaction wants to happen.
 pub(crate) struct Draft {
+    /// In whose name it is written, if not the owner's.
+    pub(crate) client: Option<IdentityKey>,
     pub(crate) transaction: Transaction,
     pub(crate) seen: BTreeMap<Target, Seen>,
     pub(crate) written: BTreeMap<Target, Document>,

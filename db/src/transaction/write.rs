@@ -38,6 +38,8 @@ pub struct Write<'a> {
     definitions: BTreeMap<String, Definition>,
     /// The document that was looked at last and is not written yet: whoever looks at one is most likely about to write it.
     looked_at: Option<(Target, Working)>,
+    /// What is gone by where nothing is defined.
+    provided: BTreeMap<String, Definition>,
     pub(super) has_saved: bool,
 }
 
@@ -63,6 +65,7 @@ impl<'a> Write<'a> {
             held: 0,
             definitions: BTreeMap::new(),
             looked_at: None,
+            provided: BTreeMap::new(),
             has_saved: false,
         }
     }
@@ -76,6 +79,7 @@ impl<'a> Write<'a> {
             }
         }
         Ok(Draft {
+            client: None,
             transaction: Transaction { reverts, operations: self.operations },
             seen: self.seen,
             written: self.written.into_iter().map(|(target, working)| (target, working.document)).collect(),
@@ -83,6 +87,11 @@ impl<'a> Write<'a> {
             definitions: self.definitions,
             has_saved: self.has_saved,
         })
+    }
+
+    /// The state that the transaction has begun with, without what it has written. Nothing that is read there counts as read.
+    pub fn state(&self) -> &Read<'a> {
+        &self.read
     }
 
     /// A document with `_id` and `_mod`, as this transaction leaves it so far; `None` if it does not exist.
@@ -131,6 +140,18 @@ impl<'a> Write<'a> {
         self.changes(&target, collection::changes(before.as_ref(), definition))
     }
 
+    /// Goes by this definition where none has arrived yet. Nothing of it is written.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::View`].
+    pub fn provide(&mut self, definition: Definition) -> Result<(), Error> {
+        if self.definition(&definition.name)?.is_none() {
+            self.provided.insert(definition.name.clone(), definition);
+        }
+        Ok(())
+    }
+
     /// What is defined for a collection, as this transaction leaves it so far.
     ///
     /// # Errors
@@ -138,7 +159,10 @@ impl<'a> Write<'a> {
     /// [`Error::View`].
     pub fn definition(&mut self, collection: &str) -> Result<Option<Definition>, Error> {
         let document = self.peek(&Target::new(COLLECTIONS, collection))?;
-        Ok(document.is_alive().then(|| Definition::from_fields(collection, &document.fields)))
+        if document.is_alive() {
+            return Ok(Some(Definition::from_fields(collection, &document.fields)));
+        }
+        Ok(self.provided.get(collection).cloned())
     }
 
     /// The same, looked up once. Spool's own collections have none.

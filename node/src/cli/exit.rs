@@ -125,11 +125,16 @@ impl From<Status> for Failure {
             (Code::NotFound, None) => Exit::NotFound,
             (Code::DataLoss, None) => Exit::Damaged,
             (Code::Aborted, None) => Exit::Changed,
-            (Code::FailedPrecondition | Code::AlreadyExists | Code::PermissionDenied | Code::Unimplemented, None) => {
-                Exit::Refused
-            }
+            (
+                Code::FailedPrecondition
+                | Code::AlreadyExists
+                | Code::PermissionDenied
+                | Code::Unauthenticated
+                | Code::Unimplemented,
+                None,
+            ) => Exit::Refused,
             (Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded, None) => Exit::Unavailable,
-            (Code::Ok | Code::Cancelled | Code::Unknown | Code::Internal | Code::Unauthenticated, None) => Exit::Failed,
+            (Code::Ok | Code::Cancelled | Code::Unknown | Code::Internal, None) => Exit::Failed,
         };
         let message = match exit {
             Exit::Unreachable => format!("the connection to the daemon broke: {}", status.message()),

@@ -1,7 +1,7 @@
 //! Documents on their way into transactions.
 
 use serde_json::{Map, Value};
-use spool_db::limits::{MAX_OPERATIONS, MAX_TRANSACTION_BYTES, TRANSACTION_HEAD_BYTES};
+use spool_db::limits::{MAX_OPERATIONS, MAX_TRANSACTION_BYTES, PACKED_TRANSACTION_BYTES, TRANSACTION_HEAD_BYTES};
 use spool_db::operation::Error;
 use spool_db::query::ID;
 use spool_db::{Change, Operation, Target, Transaction};
@@ -125,7 +125,7 @@ impl Batch {
         !self.is_empty()
             && (self.writes.len() >= self.most
                 || self.weight.operations + weight.operations > MAX_OPERATIONS
-                || self.weight.bytes + weight.bytes > MAX_TRANSACTION_BYTES)
+                || self.weight.bytes + weight.bytes > PACKED_TRANSACTION_BYTES)
     }
 
     pub(super) fn push(&mut self, line: u64, write: pb::Write, weight: Weight) {
@@ -193,8 +193,8 @@ mod tests {
         assert!(batch.is_full_for(weight(1, 100)));
         let (writes, span) = batch.take();
         assert_eq!((writes.len(), span.to_string()), (3, "lines 1-3".to_owned()));
-        assert!(!batch.is_full_for(weight(1, MAX_TRANSACTION_BYTES + 1)), "a large document goes alone");
-        batch.push(4, pb::Write::default(), weight(1, MAX_TRANSACTION_BYTES - 1000));
+        assert!(!batch.is_full_for(weight(1, PACKED_TRANSACTION_BYTES + 1)), "a large document goes alone");
+        batch.push(4, pb::Write::default(), weight(1, PACKED_TRANSACTION_BYTES - 1000));
         assert!(!batch.is_full_for(weight(1, 500)));
         assert!(batch.is_full_for(weight(1, 1000)));
         assert!(batch.is_full_for(weight(MAX_OPERATIONS, 1)));
