@@ -55,6 +55,9 @@ pub const MAX_SORT_KEYS: usize = 16;
 pub const MAX_FIELDS: usize = 256;
 /// Bytes that one query may hold in memory to sort and to collect results, unless its options say otherwise: some hundred thousand sort keys.
 pub const QUERY_MEMORY_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of the documents that one transaction changes, as they were stored before, unless the node is set up otherwise. All are held until it ends, and take several times
+/// as much memory as on disk.
+pub const TRANSACTION_MEMORY_BYTES: usize = 32 * 1024 * 1024;
 /// One of so many documents may be fetched through an index before a scan of all is expected to be faster: a fetch costs a seek each.
 pub const SCAN_ADVANTAGE: usize = 8;
 /// Index entries that are worth fetching in any collection, however small.

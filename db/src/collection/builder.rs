@@ -39,6 +39,9 @@ pub enum Error {
     /// Not there to be removed.
     #[error("{} has no index", short(.0))]
     NoIndex(String),
+    /// Not kept to begin with.
+    #[error("{} does not keep both values", short(.0))]
+    NotKept(String),
     /// More indexes than permitted.
     #[error("a collection has at most {MAX_INDEXES} indexes: remove one first")]
     TooManyIndexes,
@@ -136,10 +139,14 @@ impl Builder {
     }
 
     /// Lets the last of concurrent values of a field win, as everywhere else.
-    #[must_use]
-    pub fn without_keep_both(mut self, path: &str) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotKept`] if that is so already.
+    pub fn without_keep_both(mut self, path: &str) -> Result<Self, Error> {
+        let before = self.0.keep_both.len();
         self.0.keep_both.retain(|kept| kept.to_string() != path);
-        self
+        if self.0.keep_both.len() == before { Err(Error::NotKept(path.to_owned())) } else { Ok(self) }
     }
 
     /// The definition.

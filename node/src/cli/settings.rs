@@ -64,7 +64,8 @@ fn value_name(key: Key) -> &'static str {
         | Key::MaxOperations
         | Key::MaxDepth
         | Key::MaxIndexes
-        | Key::QueryMemoryMib => "NUMBER",
+        | Key::QueryMemoryMib
+        | Key::TransactionMemoryMib => "NUMBER",
         Key::Dht => "auto|client|server|off",
         Key::Relay => "client|server|off",
         Key::Durability => "sync|relaxed",

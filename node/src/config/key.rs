@@ -28,6 +28,7 @@ pub enum Key {
     MaxDepth,
     MaxIndexes,
     QueryMemoryMib,
+    TransactionMemoryMib,
     Log,
     LogFormat,
 }
@@ -56,6 +57,7 @@ impl Key {
         Self::MaxDepth,
         Self::MaxIndexes,
         Self::QueryMemoryMib,
+        Self::TransactionMemoryMib,
         Self::Log,
         Self::LogFormat,
     ];
@@ -84,6 +86,7 @@ impl Key {
             Self::MaxDepth => "max-depth",
             Self::MaxIndexes => "max-indexes",
             Self::QueryMemoryMib => "query-memory-mib",
+            Self::TransactionMemoryMib => "transaction-memory-mib",
             Self::Log => "log",
             Self::LogFormat => "log-format",
         }
@@ -136,6 +139,9 @@ impl Key {
             Self::MaxDepth => "Maps and lists within one another in a document as it is written here, 1 to 64.",
             Self::MaxIndexes => "Indexes of one collection as it is defined here, 0 to 32.",
             Self::QueryMemoryMib => "MiB that one query may hold in memory to sort, 1 to 65536.",
+            Self::TransactionMemoryMib => {
+                "MiB of documents, as they are stored, that one transaction may change here, 1 to 65536."
+            }
             Self::Log => {
                 "What is logged: error, warn, info, debug, trace, or per module as in \"info,spool_net=debug\"."
             }

@@ -62,6 +62,8 @@ pub struct Config {
     pub max_indexes: u32,
     /// MiB that one query may hold.
     pub query_memory_mib: u32,
+    /// MiB of documents that one transaction may change.
+    pub transaction_memory_mib: u32,
     /// Log filter.
     pub log: String,
     /// Log format.
@@ -132,6 +134,7 @@ impl Default for Config {
             max_depth: 64,
             max_indexes: 32,
             query_memory_mib: 64,
+            transaction_memory_mib: 32,
             log: "info".into(),
             log_format: LogFormat::Text,
         }
@@ -163,6 +166,7 @@ impl Config {
             Key::MaxDepth => self.max_depth = raw.integer(1, 64)?,
             Key::MaxIndexes => self.max_indexes = raw.integer(0, 32)?,
             Key::QueryMemoryMib => self.query_memory_mib = raw.integer(1, 65_536)?,
+            Key::TransactionMemoryMib => self.transaction_memory_mib = raw.integer(1, 65_536)?,
             Key::Log => self.log = filter(raw.text()?)?,
             Key::LogFormat => self.log_format = raw.choice(&LOG_FORMAT)?,
         }
@@ -179,6 +183,7 @@ impl Config {
             depth: self.max_depth as usize,
             indexes: self.max_indexes as usize,
             query_memory: self.query_memory_mib as usize * KIB * KIB,
+            transaction_memory: self.transaction_memory_mib as usize * KIB * KIB,
         }
     }
 
@@ -207,6 +212,7 @@ impl Config {
             Key::MaxDepth => Raw::Integer(self.max_depth.into()),
             Key::MaxIndexes => Raw::Integer(self.max_indexes.into()),
             Key::QueryMemoryMib => Raw::Integer(self.query_memory_mib.into()),
+            Key::TransactionMemoryMib => Raw::Integer(self.transaction_memory_mib.into()),
             Key::Log => Raw::Text(self.log.clone()),
             Key::LogFormat => word(&LOG_FORMAT, self.log_format),
         }
