@@ -35,7 +35,7 @@ pub enum Key {
 
 impl Key {
     /// All settings, in the order in which they are shown.
-    pub const ALL: [Key; 23] = [
+    pub const ALL: [Key; 24] = [
         Self::Name,
         Self::Listen,
         Self::Announce,
