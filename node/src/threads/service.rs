@@ -4,19 +4,17 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use spool_proto::owner::Delegation;
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming, codegen::BoxStream};
 
 use super::{
     base::{Base, Shared},
     collections,
     instances::{Collection, Draft},
-    lifecycle, listen, login, net_pb,
+    lifecycle, listen, login,
     pb::{self, api_server::Api},
     refused::Refused,
     request, transactions,
 };
-use crate::node::Node;
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -25,9 +23,8 @@ type Answer<T> = Result<Response<T>, Status>;
 pub struct Databases(Arc<Shared>);
 
 impl Databases {
-    /// `stopping` ends the streams that have no end of their own.
-    pub fn new(node: Node, stopping: CancellationToken) -> Self {
-        Self(Arc::new(Shared::new(node, stopping)))
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
     }
 
     fn caller<T>(&self, request: &Request<T>) -> Result<Option<Delegation>, Refused> {
@@ -241,9 +238,3 @@ impl Api for Databases {
         Ok(Response::new(listen::listen(base, request.into_inner()).await?.boxed()))
     }
 }
-
-/// `threads.net.pb.API`.
-#[derive(Debug, Clone)]
-pub struct Network;
-
-impl net_pb::api_server::Api for Network {}
