@@ -5,7 +5,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt as _, stream::{self, BoxStream as Events}};
+use futures::{
+    StreamExt as _,
+    stream::{self, BoxStream as Events},
+};
 use spool_proto::{Address, Cid, ThreadId, ThreadKeys, address::Target, owner::Delegation};
 use tonic::{Code, Request, Response, Status, Streaming, codegen::BoxStream};
 
@@ -227,7 +230,9 @@ impl Api for Network {
         let cid = spool_proto::block::cid(&record.record_node);
         match self.0.node.block(&cid).await {
             Ok(_) => Ok(Response::new(AddRecordReply {})),
-            Err(Error::ObjectNotFound(_)) => Err(Status::unimplemented("records come from peers of the thread: add the thread, and they are pulled")),
+            Err(Error::ObjectNotFound(_)) => {
+                Err(Status::unimplemented("records come from peers of the thread: add the thread, and they are pulled"))
+            }
             Err(error) => Err(Refused::from(error).into()),
         }
     }
@@ -277,7 +282,8 @@ impl Network {
     async fn follow(&self, thread: ThreadId) -> Result<Events<'static, Result<NewRecordReply, Status>>, Refused> {
         let logs = self.0.node.thread(&thread).await.map_err(unknown)?.logs;
         let after = logs.into_iter().map(|log| (log.id, log.head.map_or(0, |(counter, _)| counter))).collect();
-        let query = LogQuery { thread: thread.clone(), logs: Vec::new(), after, limit: None, follow: true, max_body: 0 };
+        let query =
+            LogQuery { thread: thread.clone(), logs: Vec::new(), after, limit: None, follow: true, max_body: 0 };
         let items = self.0.node.log(query).await?;
         let network = self.clone();
         Ok(items
