@@ -6,11 +6,14 @@
 mod builder;
 mod definition;
 mod id;
+mod rule;
 pub mod schema;
 #[cfg(test)]
 mod tests;
 
 pub use builder::{Builder, Error};
 pub use definition::{COLLECTIONS, Definition, Index, changes};
+pub use rule::Rule;
+pub(crate) use rule::{FILTER, VALIDATOR, rule};
 pub use id::{Ids, new_id};
 pub use schema::Schema;

@@ -8,10 +8,11 @@ use std::{
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use spool_proto::{
-    Cid, LogId, ThreadId, ThreadKeys, block,
+    Cid, IdentityKey, LogId, ThreadId, ThreadKeys, block,
     clock::Time,
     event::CitedHead,
     id::Variant,
+    
     keys::Epoch,
     owner::Author,
     sync::{BatchId, Durability, ThreadState, Write},
@@ -26,7 +27,8 @@ use crate::{
     Database, Limits, Projector, Transaction,
     database::{Appender, Done, Receipt},
     documents::{self, Documents},
-    projector::Progress,
+    judge::Judge,
+    projector::{self, Denied, Progress},
     source::{self, Body, Event, Page, Record, Source},
 };
 
@@ -34,6 +36,7 @@ pub mod drafts;
 pub mod hostile;
 pub mod oracle;
 mod peer;
+pub mod rules;
 
 pub use peer::Peer;
 
@@ -52,11 +55,16 @@ impl World {
         LogId::from(&SigningKey::from_bytes(&[number; 32]))
     }
 
+    /// The CID of a record, whether it is written already or not.
+    pub fn cid(log: &LogId, counter: u64) -> Cid {
+        block::cid(&[&log.public_key()[..], &counter.to_be_bytes()].concat())
+    }
+
     /// Appends an event to a log, with a time, heads of other logs, and a body. Returns its counter.
     pub fn append(&mut self, log: LogId, time: Time, heads: Vec<CitedHead>, body: Bytes) -> u64 {
         let records = self.logs.entry(log).or_default();
         let counter = records.len() as u64 + 1;
-        let cid = block::cid(&[&log.public_key()[..], &counter.to_be_bytes()].concat());
+        let cid = Self::cid(&log, counter);
         let event = Event::Open { time, heads, body: Body::Here(body) };
         records.push(Record { counter, cid, event });
         counter
@@ -151,6 +159,10 @@ impl Source for Delivered {
         Ok(logs.into_iter().map(|log| (log, self.end(&log))).collect())
     }
 
+    fn fork(&self, log: &LogId) -> Result<Option<u64>, source::Error> {
+        Ok(self.arrived().forks.get(log).copied())
+    }
+
     fn records(&self, log: &LogId, after: u64, until: u64, page: Page) -> Result<Vec<Record>, source::Error> {
         let world = self.world.lock().expect("no panic while locked");
         let arrived = self.arrived();
@@ -177,8 +189,10 @@ impl Source for Delivered {
         }))
     }
 
-    fn author(&self, _: &LogId) -> Result<Option<Author>, source::Error> {
-        Ok(None)
+    /// Each log is of somebody else, whose key is that of the log.
+    fn author(&self, log: &LogId) -> Result<Option<Author>, source::Error> {
+        let key = IdentityKey::from_bytes(log.public_key()).ok();
+        Ok(key.map(|key| Author { key, via: None }))
     }
 }
 
@@ -189,6 +203,7 @@ pub struct Replica {
     /// Its view.
     pub view: View,
     projector: Projector<Documents>,
+    judge: Option<Arc<dyn Judge>>,
 }
 
 /// Rooms for views, one for each replica, in one store.
@@ -249,16 +264,29 @@ impl Rooms {
     ///
     /// If the room cannot be read.
     pub fn replica(&self, room: u8) -> Replica {
+        self.judging(room, None)
+    }
+
+    /// The same, and it judges by rules.
+    ///
+    /// # Panics
+    ///
+    /// If the room cannot be read.
+    pub fn judging(&self, room: u8, judge: Option<Arc<dyn Judge>>) -> Replica {
         let delivered = Delivered { world: self.world.clone(), arrived: Arc::default() };
         let view = self.view(room);
-        let projector = open(&view, &delivered);
-        Replica { delivered, view, projector }
+        let projector = open(&view, &delivered, judge.clone());
+        Replica { delivered, view, projector, judge }
     }
 }
 
+/// Events that are brought together for a rule in tests, at the most.
+pub const BROUGHT_TOGETHER: usize = 8;
+
 /// States are kept often, since tests are short.
-fn open(view: &View, delivered: &Delivered) -> Projector<Documents> {
-    Projector::open(view.clone(), Arc::new(delivered.clone()), Documents::keeping(3)).expect("the view opens")
+fn open(view: &View, delivered: &Delivered, judge: Option<Arc<dyn Judge>>) -> Projector<Documents> {
+    let documents = Documents::keeping(3).judged_by(judge).bringing_together(BROUGHT_TOGETHER);
+    Projector::open(view.clone(), Arc::new(delivered.clone()), documents).expect("the view opens")
 }
 
 impl Replica {
@@ -313,7 +341,7 @@ impl Replica {
 
     /// Forgets all but what is stored.
     pub fn restart(&mut self) {
-        self.projector = open(&self.view, &self.delivered);
+        self.projector = open(&self.view, &self.delivered, self.judge.clone());
     }
 
     /// Drops the view.
@@ -328,6 +356,15 @@ impl Replica {
     /// The projector.
     pub fn projector(&mut self) -> &mut Projector<Documents> {
         &mut self.projector
+    }
+
+    /// The denied events.
+    ///
+    /// # Panics
+    ///
+    /// If the view cannot be read.
+    pub fn denied(&self) -> Vec<Denied> {
+        projector::denied(&self.view.reader(), None, usize::MAX).expect("the view can be read")
     }
 
     /// The hash over all documents.

@@ -41,6 +41,10 @@ impl Source for Bounded {
         Ok(self.ends.iter().map(|(log, end)| (*log, *end)).collect())
     }
 
+    fn fork(&self, log: &LogId) -> Result<Option<u64>, Error> {
+        self.source.fork(log)
+    }
+
     fn records(&self, log: &LogId, after: u64, until: u64, page: Page) -> Result<Vec<Record>, Error> {
         let mut records = self.source.records(log, after, until.min(self.end(log)), page)?;
         for record in &mut records {
