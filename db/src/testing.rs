@@ -55,16 +55,11 @@ impl World {
         LogId::from(&SigningKey::from_bytes(&[number; 32]))
     }
 
-    /// The CID of a record, whether it is written already or not.
-    pub fn cid(log: &LogId, counter: u64) -> Cid {
-        block::cid(&[&log.public_key()[..], &counter.to_be_bytes()].concat())
-    }
-
     /// Appends an event to a log, with a time, heads of other logs, and a body. Returns its counter.
     pub fn append(&mut self, log: LogId, time: Time, heads: Vec<CitedHead>, body: Bytes) -> u64 {
         let records = self.logs.entry(log).or_default();
         let counter = records.len() as u64 + 1;
-        let cid = Self::cid(&log, counter);
+        let cid = block::cid(&[&log.public_key()[..], &counter.to_be_bytes()].concat());
         let event = Event::Open { time, heads, body: Body::Here(body) };
         records.push(Record { counter, cid, event });
         counter

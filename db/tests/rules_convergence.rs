@@ -37,7 +37,7 @@ enum Step {
 }
 
 const LOGS: u8 = 5;
-/// What is cited: nothing, all that is here, that and a record that nobody has, one that is yet to come in another log.
+/// What is cited: nothing (0 to 2); else all that is here, and with it a record that nobody has (3, 4) or one that is not here yet (5).
 const CITES: u8 = 12;
 
 fn rules() -> impl Strategy<Value = Option<Value>> {
@@ -198,8 +198,11 @@ impl Case {
         let bogus = match cite {
             3 => Some((other, seed % 9 + 1, nowhere(seed as u8))),
             4 => Some((World::log(77), 1, nowhere(seed as u8))),
-            // What is yet to be written there: names of records are known beforehand in tests.
-            5 => Some((other, replica_end(&world, &other) + 1, World::cid(&other, replica_end(&world, &other) + 1))),
+            // The last that was written there, whether it was delivered or not.
+            5 => Some(replica_end(&world, &other)).filter(|end| *end > 0).map(|end| {
+                let head = world.head(&other, end);
+                (head.log, head.counter, head.cid)
+            }),
             _ => None,
         };
         if let Some((log, counter, cid)) = bogus {

@@ -64,6 +64,8 @@ struct Log {
     ahead: VecDeque<Ahead>,
     /// The record that waits for what it cites, and since when.
     blocked: Option<(u64, u64)>,
+    /// How far the log was folded, and when.
+    arrived: VecDeque<(u64, u64)>,
     moved: bool,
 }
 
@@ -248,6 +250,27 @@ impl Rules {
 }
 
 impl Log {
+    /// The log is folded up to here.
+    fn arrive(&mut self, folded: u64, now_millis: u64) {
+        let known = self.known;
+        self.arrived.retain(|(until, _)| *until > known && *until <= folded);
+        if self.arrived.back().is_some_and(|(until, _)| *until == folded) || folded <= known {
+            return;
+        }
+        let is_full = self.arrived.len() >= TRACED_AHEAD;
+        match self.arrived.back_mut() {
+            // Those wait a little shorter.
+            Some((until, _)) if is_full => *until = folded,
+            Some(_) | None => self.arrived.push_back((folded, now_millis)),
+        }
+    }
+
+    /// Since when a record is here, as far as is known since the start.
+    fn arrived(&self, counter: u64, now_millis: u64) -> u64 {
+        let arrival = self.arrived.iter().find(|(until, _)| *until >= counter);
+        arrival.map_or(now_millis, |(_, since)| (*since).min(now_millis))
+    }
+
     fn to_bytes(&self) -> Vec<u8> {
         [self.number as u64, self.known, self.stale, self.judged].map(u64::to_be_bytes).concat()
     }

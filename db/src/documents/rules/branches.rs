@@ -70,6 +70,8 @@ struct Known {
 pub(super) struct Branches {
     known: BTreeMap<Target, Known>,
     by_use: BTreeMap<u64, Target>,
+    /// Events that this batch adds, or takes away.
+    written: BTreeMap<Target, Vec<(Stamp, bool)>>,
     clock: u64,
     bytes: usize,
 }
@@ -105,6 +107,13 @@ impl Known {
             stamps.get(count)
         });
         unseen.min().copied()
+    }
+
+    /// The batch changes a list.
+    fn change(&mut self, stamp: &Stamp, is_added: bool) {
+        if self.write(stamp, is_added) {
+            self.changed = Some(self.changed.map_or(*stamp, |changed| changed.min(*stamp)));
+        }
     }
 
     /// A list changes: what was made with the old one is void.
@@ -241,10 +250,9 @@ impl Branches {
 
     /// An event of this batch changes a document, or does not any more.
     pub(super) fn write(&mut self, target: &Target, stamp: &Stamp, is_added: bool) {
-        if let Some(known) = self.known.get_mut(target)
-            && known.write(stamp, is_added)
-        {
-            known.changed = Some(known.changed.map_or(*stamp, |changed| changed.min(*stamp)));
+        self.written.entry(target.clone()).or_default().push((*stamp, is_added));
+        if let Some(known) = self.known.get_mut(target) {
+            known.change(stamp, is_added);
         }
     }
 
@@ -257,7 +265,11 @@ impl Branches {
     }
 
     pub(super) fn committed(&mut self) {
-        self.known.values_mut().for_each(|known| known.changed = None);
+        for target in std::mem::take(&mut self.written).into_keys() {
+            if let Some(known) = self.known.get_mut(&target) {
+                known.changed = None;
+            }
+        }
     }
 
     fn know(&mut self, target: &Target, reader: &Reader<'_>) -> Result<(), Error> {
@@ -267,6 +279,8 @@ impl Branches {
             known.used = self.clock;
         } else {
             let mut known = Known::load(target, reader)?;
+            let written = self.written.get(target).into_iter().flatten();
+            written.for_each(|(stamp, is_added)| known.change(stamp, *is_added));
             known.used = self.clock;
             self.bytes += known.bytes;
             self.known.insert(target.clone(), known);
@@ -279,7 +293,7 @@ impl Branches {
     /// Forgets documents that were not asked for for long, but none that this batch has changed.
     fn make_room(&mut self, but: &Target) {
         while self.bytes > BRANCH_BYTES {
-            let is_free = |target: &Target| target != but && self.known.get(target).is_none_or(|known| known.changed.is_none());
+            let is_free = |target: &Target| target != but;
             let Some((used, target)) = self.by_use.iter().find(|(_, target)| is_free(target)) else { return };
             let (used, target) = (*used, target.clone());
             self.by_use.remove(&used);

@@ -18,13 +18,18 @@ enum Cited {
     Here,
     /// It does not count, and never will.
     Nothing,
-    /// It may come, or is to be looked at first.
-    Awaited,
+    /// It is to be looked at first.
+    Untraced,
+    /// It may come.
+    Absent,
 }
 
 impl Rules {
     /// Goes on in all logs that were folded further; returns whether there is more to do at once.
     pub(in super::super) fn trace(&mut self, moment: &Moment<'_>, batch: &mut Batch) -> Result<bool, Error> {
+        for (log, folded) in &moment.folded {
+            self.log(log).arrive(*folded, moment.now_millis);
+        }
         let mut left = TRACED_RECORDS;
         let mut fresh = Fresh::default();
         loop {
@@ -66,10 +71,10 @@ impl Rules {
             let Some(mut next) = log.ahead.pop_front() else { continue };
             let counter = next.counter;
             for head in std::mem::take(&mut next.heads) {
-                match self.cited(&head, moment)? {
-                    Cited::Here => next.heads.push(head),
+                match self.cited(&head, (id, counter), moment)? {
+                    Cited::Here | Cited::Untraced => next.heads.push(head),
                     Cited::Nothing => {}
-                    Cited::Awaited => {
+                    Cited::Absent => {
                         batch.put(keys::skipped((&head.log, head.counter), (id, counter)), Bytes::new());
                         self.skipped.insert(head.log);
                     }
@@ -94,16 +99,15 @@ impl Rules {
         let counter = next.counter;
         if counts(&next, moment.reader)? {
             for head in &next.heads {
-                match self.cited(head, moment)? {
+                match self.cited(head, (id, counter), moment)? {
                     Cited::Here => {
                         past.merge(&self.past(&head.log, head.counter, fresh, moment.reader)?);
                         past.raise(self.log(&head.log).number, head.counter);
                     }
                     Cited::Nothing => {}
-                    Cited::Awaited => {
+                    Cited::Untraced | Cited::Absent => {
                         let log = self.log(id);
-                        let is_known = log.blocked.is_some_and(|(blocked, _)| blocked == counter);
-                        log.blocked = log.blocked.filter(|_| is_known).or(Some((counter, moment.now_millis)));
+                        log.blocked = Some((counter, log.arrived(counter, moment.now_millis)));
                         log.ahead.push_front(next);
                         return Ok(false);
                     }
@@ -173,11 +177,17 @@ impl Rules {
         Ok(log.ahead.front().is_some_and(|ahead| ahead.counter == known + 1))
     }
 
-    fn cited(&mut self, head: &CitedHead, moment: &Moment<'_>) -> Result<Cited, Error> {
+    fn cited(&mut self, head: &CitedHead, citing: (&LogId, u64), moment: &Moment<'_>) -> Result<Cited, Error> {
         let end = moment.ends.get(&head.log).copied().unwrap_or(0);
-        if head.counter > end {
+        if head.counter > moment.folded(&head.log) {
             let fork = moment.source.fork(&head.log)?;
-            return Ok(if fork.is_some_and(|fork| head.counter >= fork) { Cited::Nothing } else { Cited::Awaited });
+            if head.counter > end && fork.is_some_and(|fork| head.counter >= fork) {
+                return Ok(Cited::Nothing);
+            }
+            // Whoever has waited once, and still has not seen it, does not wait again.
+            let key = keys::skipped((&head.log, head.counter), citing);
+            let is_skipped = self.skipped.contains(&head.log) && moment.reader.get(&key)?.is_some();
+            return Ok(if is_skipped { Cited::Nothing } else { Cited::Absent });
         }
         if moment.source.time_of(head)?.is_none() {
             // It may be another record; or this one, though it cannot be read.
@@ -187,7 +197,7 @@ impl Rules {
                 return Ok(Cited::Nothing);
             }
         }
-        Ok(if self.log(&head.log).known >= head.counter { Cited::Here } else { Cited::Awaited })
+        Ok(if self.log(&head.log).known >= head.counter { Cited::Here } else { Cited::Untraced })
     }
 }
 
