@@ -23,6 +23,7 @@ use crate::{
 pub mod changes;
 pub(crate) mod events;
 mod fold;
+pub(crate) mod history;
 pub(crate) mod indexes;
 pub(crate) mod keys;
 mod reading;
@@ -38,8 +39,9 @@ pub use stored::Entry;
 pub const VIEW: u8 = 1;
 /// Number of the view in which another one is folded afresh, to hold it against that.
 pub const SCRATCH_VIEW: u8 = 2;
-/// What this program understands of transactions, and how it keeps what comes of them. Since 2 indexes on `_mod` and `_id` have entries; since 3 events are judged.
-const VERSION: u64 = 3;
+/// What this program understands of transactions, and how it keeps what comes of them. Since 2 indexes on `_mod` and `_id` have entries, since 3 histories have
+/// small changes, since 4 events are judged.
+const VERSION: u64 = 4;
 
 /// Folds transactions into documents.
 pub struct Documents {

@@ -16,6 +16,8 @@ pub const MAX_NAME_BYTES: usize = 64;
 pub const MAX_OBSERVED: usize = 4_096;
 /// Events of a document between two checkpoints of its state: a late event folds so many again, and a checkpoint costs as much as the document.
 pub const CHECKPOINT_EVENTS: u16 = 64;
+/// Bytes of the changes of one event that are kept with a document's history, so that folding it again takes no look into its log: a few fields.
+pub const INLINE_CHANGES_BYTES: usize = 256;
 /// Events that are folded into one batch. Large enough to share the cost of a commit, small enough that readers see progress.
 pub const BATCH_EVENTS: usize = 2_048;
 /// Bytes of the events in one batch.

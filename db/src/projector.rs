@@ -40,10 +40,11 @@ mod rules;
 mod step;
 
 use cursor::Cursor;
+pub(crate) use keys::DENIED;
 pub(crate) use passed::{Positions, missing_bodies, positions, void_because_of_unfolded};
 pub use progress::{Held, Progress, Why};
 pub use rules::{Denial, Denied, Past, Ruling};
-pub(crate) use rules::{Verdict, denied, each_denied, skipped, unjudged, verdict};
+pub(crate) use rules::{Verdict, denied, denied_record, unjudged, verdict};
 use rules::{Judged, Moment, Rules};
 use step::{Fold, Step, missing, read_one};
 

@@ -141,6 +141,13 @@ impl Delivered {
         }
     }
 
+    /// What a new event of a log cites: the last of all others that have been delivered.
+    fn heads(&self, world: &World, own: &LogId) -> Vec<CitedHead> {
+        let logs: Vec<_> = self.arrived().logs.keys().copied().filter(|log| log != own).collect();
+        let ends = logs.into_iter().map(|log| (log, self.end(&log))).filter(|(_, end)| *end > 0);
+        ends.take(spool_proto::limits::MAX_CITED_HEADS).map(|(log, end)| world.head(&log, end)).collect()
+    }
+
     fn end(&self, log: &LogId) -> u64 {
         let arrived = self.arrived();
         let until = arrived.logs.get(log).copied().unwrap_or(0);
@@ -391,6 +398,8 @@ pub struct Local {
     pub delivered: Delivered,
     log: LogId,
     queue: Arc<Mutex<Vec<Queued>>>,
+    /// What the next event cites beside what has been delivered.
+    cited: Arc<Mutex<Vec<CitedHead>>>,
 }
 
 impl Local {
@@ -416,13 +425,45 @@ impl Local {
             let times = world.logs.values().flatten().filter_map(|record| record.stamp(&self.log));
             let last = times.map(|stamp| stamp.time).max().unwrap_or_default();
             let time = Time::after(last, NOW - 1_000);
-            let counter = world.append(self.log, time, Vec::new(), body.into());
+            let mut heads = self.delivered.heads(&world, &self.log);
+            heads.append(&mut self.cited.lock().expect("no panic while locked"));
+            heads.sort_by_key(|head| head.log);
+            let counter = world.append(self.log, time, heads, body.into());
             drop(world);
             self.delivered.arrived().logs.insert(self.log, counter);
             act();
             done(Ok(Receipt { log: self.log, counter, time }));
         }
         count
+    }
+
+    /// Puts an event into the log that nobody has looked at before.
+    ///
+    /// # Panics
+    ///
+    /// If another thread panicked with it.
+    pub fn append_by_force(&self, body: Bytes) {
+        self.append(None, body.to_vec(), Box::new(|_| {}));
+        self.append_queued();
+    }
+
+    /// Lets the next event cite a record that has not been delivered.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    pub fn cite_next(&self, log: LogId, counter: u64) {
+        let head = self.world().head(&log, counter);
+        self.cited.lock().expect("no panic while locked").push(head);
+    }
+
+    /// All records.
+    ///
+    /// # Panics
+    ///
+    /// If another thread panicked with it.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.delivered.world.lock().expect("no panic while locked")
     }
 
     /// Lets all queued events fail; returns how many.
@@ -451,8 +492,12 @@ impl Appender for Local {
         self.delivered.arrived().logs.contains_key(&self.log).then_some(self.log)
     }
 
-    fn append(&self, body: Vec<u8>, done: Done) {
+    fn append(&self, _: Option<spool_proto::IdentityKey>, body: Vec<u8>, done: Done) {
         self.queue.lock().expect("no panic while locked").push((body, done));
+    }
+
+    fn writer(&self) -> Option<IdentityKey> {
+        IdentityKey::from_bytes(self.log.public_key()).ok()
     }
 }
 
@@ -472,11 +517,20 @@ impl Rooms {
     ///
     /// If the room cannot be read.
     pub fn database_within(&self, room: u8, limits: Limits) -> (Database, Local) {
+        self.database_judging(room, limits, Some(Arc::new(rules::Words)))
+    }
+
+    /// The same, with whoever runs rules.
+    ///
+    /// # Panics
+    ///
+    /// If the room cannot be read.
+    pub fn database_judging(&self, room: u8, limits: Limits, judge: Option<Arc<dyn Judge>>) -> (Database, Local) {
         let delivered = Delivered { world: self.world.clone(), arrived: Arc::default() };
         let view = self.view(room);
-        let local = Local { delivered: delivered.clone(), log: World::log(room), queue: Arc::default() };
+        let local = Local { delivered: delivered.clone(), log: World::log(room), queue: Arc::default(), cited: Arc::default() };
         let database =
-            Database::open(view, Arc::new(delivered), Box::new(local.clone()), limits).expect("the view opens");
+            Database::open(view, Arc::new(delivered), Box::new(local.clone()), limits, judge).expect("the view opens");
         (database, local)
     }
 }

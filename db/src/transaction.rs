@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use spool_proto::IdentityKey;
 use spool_store::view::Reader;
 
 use crate::{Document, Target, Transaction, collection::Definition, documents, history::VersionId, projector};
 
 mod error;
+mod filter;
 mod keep_both;
 mod overlay;
 mod read;
@@ -14,6 +16,7 @@ mod save;
 mod write;
 
 pub use error::{Error, Kind};
+pub use filter::Filter;
 pub use read::Read;
 pub(crate) use read::of;
 pub use write::Write;
@@ -39,6 +42,8 @@ impl Seen {
 
 /// What a transaction wants to happen.
 pub(crate) struct Draft {
+    /// In whose name it is written, if not the owner's.
+    pub(crate) client: Option<IdentityKey>,
     pub(crate) transaction: Transaction,
     pub(crate) seen: BTreeMap<Target, Seen>,
     pub(crate) written: BTreeMap<Target, Document>,

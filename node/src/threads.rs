@@ -1,9 +1,32 @@
 //! The interfaces of Textile Threads, so that programs written for its clients work with this node.
 //!
-//! `proto/threads/` has the messages: [`pb`] for databases, [`net_pb`] for threads and their records.
+//! `proto/threads/` has the messages: [`pb`] for databases, [`net_pb`] for threads and their records. `docs/threads-compatibility.md` says what is as with the
+//! reference implementation and what is not, and why.
+//!
+//! - `service`: the calls, each one a line around what the other modules do;
+//! - `token`, `login`: who calls;
+//! - `base`: a database as a call sees it; `lifecycle`, `collections`, `instances`, `query`, `transactions`, `listen`: what calls do with it;
+//! - `schema`: schemas in the reference's form; `provisional`: collections of a joiner whose peers have not been heard yet;
+//! - `refused`: errors in the reference's words.
 
+mod base;
+mod collections;
+mod instances;
+mod lifecycle;
+mod limits;
+mod listen;
+mod login;
+mod provisional;
+mod query;
+mod refused;
+mod request;
+mod schema;
 mod service;
+mod token;
+mod transactions;
+mod turns;
 
+pub(crate) use limits::ANSWER_BYTES;
 pub use service::{Databases, Network};
 
 /// Generated from `proto/threads/threads.proto`.

@@ -31,5 +31,5 @@ pub use id::{DeviceId, KeyId, LogId, ThreadId, TopicId};
 pub use identity::{Identity, IdentityKey};
 pub use keys::ThreadKeys;
 pub use libp2p_identity::PeerId;
-pub use multiaddr::Multiaddr;
+pub use multiaddr::{self, Multiaddr};
 pub use ticket::Ticket;

@@ -8,4 +8,4 @@ mod binding;
 mod statement;
 
 pub use binding::{Author, Error, Owner};
-pub use statement::Statement;
+pub use statement::{Delegation, Statement};

@@ -134,6 +134,7 @@ impl Restoring<'_> {
             self.last = Some(target.clone());
         }
         let draft = Draft {
+            client: None,
             transaction,
             seen,
             written,

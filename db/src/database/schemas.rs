@@ -2,14 +2,28 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::{Database, lock};
 use crate::{
     Document, Target,
     collection::{Definition, Schema},
     limits::CACHED_SCHEMAS,
     transaction::Error,
 };
+
+impl Database {
+    /// Whether a document with these fields would be as the schema of its collection says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Schema`], [`Error::BrokenSchema`].
+    pub fn check(&self, definition: &Definition, id: &str, fields: &Map<String, Value>) -> Result<(), Error> {
+        let Some(schema) = lock(&self.0.schemas).get(definition)? else { return Ok(()) };
+        let target = || Target::new(definition.name.as_str(), id);
+        schema.validate(id, None, fields).map_err(|violations| Error::Schema { target: target(), violations })
+    }
+}
 
 /// Schemas that were compiled: that costs milliseconds.
 #[derive(Default)]

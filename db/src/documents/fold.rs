@@ -7,7 +7,7 @@ use spool_store::view::{Batch, Reader, after_prefix};
 use super::{
     Touched,
     events::{ByTarget, Events},
-    keys,
+    history, keys,
     stored::{self, Entry},
 };
 use crate::{
@@ -42,7 +42,15 @@ pub(super) struct Folder<'a> {
 }
 
 /// The list of a document's events, as the batch leaves it.
-type History = BTreeMap<Stamp, Option<Arc<ByTarget>>>;
+type History = BTreeMap<Stamp, Known>;
+
+/// What is at hand of an event.
+enum Known {
+    /// All of it: it has just come.
+    New(Arc<ByTarget>),
+    /// What the view has of it.
+    Stored(Vec<u8>),
+}
 
 impl<'a> Folder<'a> {
     pub(super) fn new(reader: &'a Reader<'a>, source: &'a dyn Source, keep_every: u16) -> Self {
@@ -61,7 +69,7 @@ impl<'a> Folder<'a> {
         let in_order = touched.removed.is_empty() && touched.added.first_key_value().map(|(stamp, _)| *stamp) > last;
         let after = if in_order {
             let entry = before.clone().unwrap_or_else(Entry::empty);
-            let events = touched.added.into_iter().map(|(stamp, transaction)| (stamp, Some(transaction))).collect();
+            let events = touched.added.into_iter().map(|(stamp, transaction)| (stamp, Known::New(transaction))).collect();
             Some(self.apply(target, entry, events, batch)?)
         } else {
             match self.again(target, touched, batch)? {
@@ -89,21 +97,41 @@ impl<'a> Folder<'a> {
     /// Applies events to a document that has none after them.
     fn apply(&mut self, target: &Target, mut entry: Entry, events: History, batch: &mut Batch) -> Result<Entry, Error> {
         let mut size = if entry.bytes == 0 { Size::default() } else { Size::stored(entry.bytes) };
-        for (stamp, transaction) in events {
-            let transaction = match transaction {
-                Some(transaction) => transaction,
-                None => self.events.get(&stamp)?,
-            };
-            entry.document.apply(stamp, transaction.changes(target), &mut size);
+        for (stamp, known) in events {
+            let value = self.apply_one(target, &mut entry.document, stamp, known, &mut size)?;
             entry.since += 1;
-            let mut kept = Vec::new();
             if entry.since >= self.keep_every {
-                kept = entry.document.to_bytes();
                 entry.since = 0;
+                batch.put(keys::event(target, &stamp), history::state(&entry.document));
+            } else if let Some(value) = value {
+                batch.put(keys::event(target, &stamp), value);
             }
-            batch.put(keys::event(target, &stamp), kept);
         }
         Ok(entry)
+    }
+
+    /// Returns what the view is to have of the event, if that is something else than it has.
+    fn apply_one(
+        &mut self,
+        target: &Target,
+        document: &mut Document,
+        stamp: Stamp,
+        known: Known,
+        size: &mut Size,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let (transaction, is_other) = match known {
+            Known::New(transaction) => (transaction, true),
+            Known::Stored(value) => match history::read_changes(&value)? {
+                Some(changes) => {
+                    document.apply(stamp, changes.iter().map(|(index, change)| (*index, change)), size);
+                    return Ok(None);
+                }
+                // A state that was kept has become another one.
+                None => (self.events.get(&stamp)?, !value.is_empty()),
+            },
+        };
+        document.apply(stamp, transaction.changes(target), size);
+        Ok(is_other.then(|| history::changes(&transaction, target)))
     }
 
     /// The last kept state before the first event that comes or goes, and all events after it.
@@ -117,10 +145,8 @@ impl<'a> Folder<'a> {
         let prefix = keys::history(target);
         let mut kept = None;
         self.reader.scan_back(&prefix, &keys::event(target, first), &mut |key, value| {
-            if value.is_empty() {
-                return ControlFlow::Continue(());
-            }
-            kept = keys::stamp(key).map(|stamp| (stamp, Document::from_bytes(value), value.len()));
+            let Some(state) = history::kept(value) else { return ControlFlow::Continue(()) };
+            kept = keys::stamp(key).map(|stamp| (stamp, history::read_kept(state), state.len()));
             ControlFlow::Break(())
         })?;
         let mut from = prefix.clone();
@@ -128,13 +154,12 @@ impl<'a> Folder<'a> {
             None => None,
             Some((stamp, document, bytes)) => {
                 from = [&keys::event(target, &stamp)[..], &[0]].concat();
-                let document = document.map_err(|_| Error::Damaged("a kept document"))?;
-                Some(Entry { document, bytes, since: 0, position: 0 })
+                Some(Entry { document: document?, bytes, since: 0, position: 0 })
             }
         };
         let mut events = History::new();
-        self.reader.scan(&from, &after_prefix(&prefix), &mut |key, _| {
-            events.extend(keys::stamp(key).map(|stamp| (stamp, None)));
+        self.reader.scan(&from, &after_prefix(&prefix), &mut |key, value| {
+            events.extend(keys::stamp(key).map(|stamp| (stamp, Known::Stored(value.to_vec()))));
             ControlFlow::Continue(())
         })?;
         for stamp in &touched.removed {
@@ -142,7 +167,7 @@ impl<'a> Folder<'a> {
                 batch.delete(keys::event(target, stamp));
             }
         }
-        events.extend(touched.added.into_iter().map(|(stamp, transaction)| (stamp, Some(transaction))));
+        events.extend(touched.added.into_iter().map(|(stamp, transaction)| (stamp, Known::New(transaction))));
         Ok(Some((entry, events)))
     }
 }

@@ -3,7 +3,7 @@
 //! | key | value |
 //! |---|---|
 //! | 1 ‖ collection ‖ 0 ‖ id ‖ 0 | see [`super::stored`] |
-//! | 2 ‖ collection ‖ 0 ‖ id ‖ 0 ‖ stamp | nothing, or the document as this event left it |
+//! | 2 ‖ collection ‖ 0 ‖ id ‖ 0 ‖ stamp | see [`super::history`] |
 //! | 3 ‖ position | kind ‖ collection ‖ 0 ‖ id; the last change of that document |
 //! | 5 | the last position of the feed |
 //! | 6 ‖ collection ‖ 0 ‖ length of the index's name (2 bytes) ‖ its name ‖ key ‖ id | length of the id (1 byte) |

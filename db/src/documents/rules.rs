@@ -273,6 +273,16 @@ impl Rules {
     }
 }
 
+/// Whether any collection is governed.
+pub(crate) fn any(reader: &Reader<'_>) -> Result<bool, Error> {
+    let mut any = false;
+    reader.scan_prefix(keys::GOVERNED, &mut |_, _| {
+        any = true;
+        ControlFlow::Break(())
+    })?;
+    Ok(any)
+}
+
 /// What a rule says of one document.
 fn rule_on(
     judge: Option<&dyn Judge>,

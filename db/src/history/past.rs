@@ -9,7 +9,7 @@ use super::VersionId;
 use crate::{
     Document, Stamp,
     document::Size,
-    documents::{events::Events, keys, stored},
+    documents::{events::Events, history, keys, stored},
     limits::{READ_BYTES, SCANNED_DOCUMENTS},
     operation::Target,
     projector::Error,
@@ -111,17 +111,14 @@ impl<'a> Past<'a> {
         let from = keys::history(target);
         let mut kept = None;
         self.reader.scan_back(&from, until, &mut |key, value| {
-            if value.is_empty() {
-                return ControlFlow::Continue(());
-            }
-            kept = Some((Document::from_bytes(value), value.len(), [key, &[0]].concat()));
+            let Some(state) = history::kept(value) else { return ControlFlow::Continue(()) };
+            kept = Some((history::read_kept(state), state.len(), [key, &[0]].concat()));
             ControlFlow::Break(())
         })?;
         let Some((document, bytes, from)) = kept else {
             return Ok(Kept { document: Document::default(), size: Size::default(), from });
         };
-        let document = document.map_err(|_| Error::Damaged("a kept document"))?;
-        Ok(Kept { document, size: Size::stored(bytes), from })
+        Ok(Kept { document: document?, size: Size::stored(bytes), from })
     }
 
     /// The events in a part of a history.

@@ -29,7 +29,7 @@ mod verdicts;
 pub use past::Past;
 use past::{Fresh, Vector};
 pub use verdicts::{Denial, Denied, Ruling};
-pub(crate) use verdicts::{Judged, Verdict, denied, each_denied, skipped, unjudged, verdict};
+pub(crate) use verdicts::{Judged, Verdict, denied, denied_record, unjudged, verdict};
 
 /// How far a thread's events are judged.
 #[derive(Default)]

@@ -8,7 +8,7 @@ use crate::{
     },
     database::Limit,
     history::{self, VersionId},
-    operation,
+    judge, operation,
     projector::{self, Denial},
     query, source,
 };
@@ -127,6 +127,14 @@ pub enum Error {
     /// The rule of the collection does not accept the write. Its event may have been appended before that was known; it has no effect then, on any peer.
     #[error("the document {id:?} in the collection {collection:?} cannot be written so: {_0}", collection = .0.target.collection, id = .0.target.id)]
     Denied(Denial),
+    /// The filter of a collection did not come to an end.
+    #[error("the filter of the collection {collection:?} failed")]
+    Filter {
+        /// Which collection.
+        collection: String,
+        /// Why.
+        source: judge::Failure,
+    },
     /// The collection has a rule, and this node does not run any.
     #[error("the collection {0:?} has a rule in code, and this node cannot run it")]
     NoJudge(String),
@@ -211,6 +219,7 @@ impl Error {
             Error::View(error) => of_view(error),
             Error::Query { source, .. } => of_query(source),
             Error::Denied(_) => (Kind::Refused, "denied"),
+            Error::Filter { .. } => (Kind::Refused, "filter"),
             Error::NoJudge(_) => (Kind::Refused, "no-judge"),
             Error::Append(_) => (Kind::Failed, "append"),
         }

@@ -27,9 +27,27 @@ impl Write<'_> {
             // Hides what it was.
             return self.keeping_both(target, vec![Change::Create(fields)]);
         }
-        let mut after = Document::default();
-        (after.existence, after.fields) = (Existence::Alive, fields);
-        let changes = changes_between(&before, &after);
+        let changes = changes_between(&before, &alive(fields));
+        if changes.is_empty() { Ok(()) } else { self.keeping_both(target, changes) }
+    }
+
+    /// As [`save`](Self::save) by somebody who has seen the document with the fields `seen`, perhaps a while ago: only what differs from that is written, so what
+    /// others have written to other fields since stays. Nothing of the document counts as read but whether it exists; if it does not, it is created.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OtherId`], and as [`change`](Self::change).
+    pub fn save_seen(
+        &mut self,
+        target: &Target,
+        seen: Map<String, Value>,
+        fields: Map<String, Value>,
+    ) -> Result<(), Error> {
+        let (seen, fields) = (without_own(target, seen)?, without_own(target, fields)?);
+        if !self.exists(target)? {
+            return self.keeping_both(target, vec![Change::Create(fields)]);
+        }
+        let changes = changes_between(&alive(seen), &alive(fields));
         if changes.is_empty() { Ok(()) } else { self.keeping_both(target, changes) }
     }
 
@@ -64,6 +82,13 @@ impl Write<'_> {
         };
         self.changes(target, changes)
     }
+}
+
+/// A document that has these fields and nothing else.
+fn alive(fields: Map<String, Value>) -> Document {
+    let mut document = Document::default();
+    (document.existence, document.fields) = (Existence::Alive, fields);
+    document
 }
 
 fn without_own(target: &Target, mut fields: Map<String, Value>) -> Result<Map<String, Value>, Error> {

@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Number, Value};
-use spool_store::view::Reader;
 
 use super::{Draft, Error, Read, Seen};
 use crate::{
     Change, Document, Operation, Path, Target, Transaction,
     collection::{self, COLLECTIONS, Definition},
-    database::{Limit, Limits},
+    database::Limit,
     document::{Existence, Size},
     documents,
     history::VersionId,
@@ -34,6 +33,8 @@ pub struct Write<'a> {
     bytes: usize,
     /// Definitions of the collections that are written to.
     definitions: BTreeMap<String, Definition>,
+    /// What is gone by where nothing is defined.
+    provided: BTreeMap<String, Definition>,
     pub(super) has_saved: bool,
 }
 
@@ -49,14 +50,15 @@ pub(super) struct Working {
 }
 
 impl<'a> Write<'a> {
-    pub(crate) fn new(reader: &'a Reader<'a>, limits: Limits) -> Self {
+    pub(crate) fn new(read: Read<'a>) -> Self {
         Self {
-            read: Read::new(reader, limits),
+            read,
             written: BTreeMap::new(),
             seen: BTreeMap::new(),
             operations: Vec::new(),
             bytes: 0,
             definitions: BTreeMap::new(),
+            provided: BTreeMap::new(),
             has_saved: false,
         }
     }
@@ -70,6 +72,7 @@ impl<'a> Write<'a> {
             }
         }
         Ok(Draft {
+            client: None,
             transaction: Transaction { reverts, operations: self.operations },
             seen: self.seen,
             written: self.written.into_iter().map(|(target, working)| (target, working.document)).collect(),
@@ -77,6 +80,11 @@ impl<'a> Write<'a> {
             definitions: self.definitions,
             has_saved: self.has_saved,
         })
+    }
+
+    /// The state that the transaction has begun with, without what it has written. Nothing that is read there counts as read.
+    pub fn state(&self) -> &Read<'a> {
+        &self.read
     }
 
     /// A document with `_id` and `_mod`, as this transaction leaves it so far; `None` if it does not exist.
@@ -123,6 +131,18 @@ impl<'a> Write<'a> {
         self.changes(&target, collection::changes(before.as_ref(), definition))
     }
 
+    /// Goes by this definition where none has arrived yet. Nothing of it is written.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::View`].
+    pub fn provide(&mut self, definition: Definition) -> Result<(), Error> {
+        if self.definition(&definition.name)?.is_none() {
+            self.provided.insert(definition.name.clone(), definition);
+        }
+        Ok(())
+    }
+
     /// What is defined for a collection, as this transaction leaves it so far.
     ///
     /// # Errors
@@ -130,7 +150,10 @@ impl<'a> Write<'a> {
     /// [`Error::View`].
     pub fn definition(&mut self, collection: &str) -> Result<Option<Definition>, Error> {
         let document = self.peek(&Target::new(COLLECTIONS, collection))?;
-        Ok(document.is_alive().then(|| Definition::from_fields(collection, &document.fields)))
+        if document.is_alive() {
+            return Ok(Some(Definition::from_fields(collection, &document.fields)));
+        }
+        Ok(self.provided.get(collection).cloned())
     }
 
     /// The same, looked up once. Spool's own collections have none.

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -14,8 +14,6 @@ assert.ok(program, 'SPOOL_BIN names the program to test; scripts/test-javascript
 const FLAGS = [
   '--json',
   ...['--api', '127.0.0.1:0'],
-  ...['--web', '127.0.0.1:0'],
-  ...['--listen', '/ip4/127.0.0.1/tcp/0'],
   ...['--mdns', 'false'],
   ...['--dht', 'off'],
   ...['--log', 'warn'],
@@ -23,28 +21,58 @@ const FLAGS = [
 
 export class Daemon {
   // Starts one and waits until it answers.
-  static async start() {
+  static async start(flags = []) {
     const directory = mkdtempSync(join(tmpdir(), 'spool-'))
-    const env = { HOME: directory, SPOOL_REPO: join(directory, 'repo') }
-    const made = spawnSync(program, ['init', '--name', 'test'], { env, encoding: 'utf8' })
+    const daemon = new Daemon(directory, flags)
+    const made = spawnSync(program, ['init', '--name', 'test'], { env: daemon.env, encoding: 'utf8' })
     assert.equal(made.status, 0, made.stderr)
-    const child = spawn(program, ['daemon', ...FLAGS], { env, stdio: ['ignore', 'pipe', 'inherit'] })
-    const [line] = await once(createInterface(child.stdout), 'line')
-    return new Daemon(child, directory, JSON.parse(line))
+    await daemon.run('127.0.0.1:0', '/ip4/127.0.0.1/tcp/0')
+    return daemon
   }
 
-  constructor(child, directory, greeting) {
-    this.child = child
+  constructor(directory, flags) {
     this.directory = directory
-    this.greeting = greeting
+    this.flags = flags
+    this.env = { HOME: directory, SPOOL_REPO: join(directory, 'repo') }
+  }
+
+  async run(web, listen) {
+    const flags = ['daemon', ...FLAGS, '--web', web, '--listen', listen, ...this.flags]
+    this.child = spawn(program, flags, { env: this.env, stdio: ['ignore', 'pipe', 'inherit'] })
+    const [line] = await once(createInterface(this.child.stdout), 'line')
+    this.greeting = JSON.parse(line)
     // What a client is given.
-    this.host = `http://${greeting.web}`
+    this.host = `http://${this.greeting.web}`
+  }
+
+  // Runs a command against it and returns what it printed.
+  command(...words) {
+    const run = spawnSync(program, [...words, '--json'], { env: this.env, encoding: 'utf8' })
+    assert.equal(run.status, 0, run.stderr)
+    return run.stdout.trim().split('\n').map((line) => JSON.parse(line))
+  }
+
+  // How many file descriptors it has open.
+  descriptors() {
+    return readdirSync(`/proc/${this.child.pid}/fd`).length
   }
 
   // Ends it as a user would, and says with which code it ended.
-  async stop() {
-    this.child.kill('SIGTERM')
+  async end(signal = 'SIGTERM') {
+    this.child.kill(signal)
     const [code] = await once(this.child, 'exit')
+    return code
+  }
+
+  // Ends it and starts it again at the same addresses.
+  async restart(signal) {
+    const { web, listen } = this.greeting
+    await this.end(signal)
+    await this.run(web, listen[0].replace(/\/p2p\/.*/, ''))
+  }
+
+  async stop() {
+    const code = await this.end()
     rmSync(this.directory, { recursive: true })
     return code
   }

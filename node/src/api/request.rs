@@ -68,7 +68,7 @@ pub(super) fn append_options(options: Option<pb::AppendOptions>) -> Result<Appen
         Some(pb::append_options::Audience::Public(true)) => Audience::Public,
         Some(pb::append_options::Audience::Recipient(identity)) => Audience::Recipient(id("recipient", &identity)?),
     };
-    Ok(AppendOptions { durability, audience })
+    Ok(AppendOptions { durability, audience, client: None })
 }
 
 pub(super) fn log_query(request: &pb::ReadLogRequest) -> Result<LogQuery, Error> {

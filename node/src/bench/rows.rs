@@ -80,6 +80,21 @@ fn event(number: u64) -> Bytes {
     event.into()
 }
 
+/// Ends a node, so that its repository can be opened again.
+pub(super) async fn stop(node: Node, place: &TempDir, name: &str) -> anyhow::Result<()> {
+    node.stop().await;
+    drop(node);
+    let begun = Instant::now();
+    // Tasks that are at their end hold the node a moment longer.
+    while Repo::open(repository(place, name))?.lock().is_err() {
+        if begun.elapsed() > PATIENCE {
+            bail!("the repository of {name} is still in use after {PATIENCE:?}");
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(())
+}
+
 /// A node in this process, of a repository that may be there already.
 pub(super) async fn node(place: &TempDir, name: &str) -> anyhow::Result<Node> {
     let directory = repository(place, name);

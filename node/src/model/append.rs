@@ -33,6 +33,8 @@ pub struct AppendOptions {
     pub durability: Option<Durability>,
     /// Who can open the body.
     pub audience: Audience,
+    /// The client of this node in whose name it is written; `None`: the node's owner.
+    pub client: Option<IdentityKey>,
 }
 
 /// Proof that an event was appended: where it is now, for good.

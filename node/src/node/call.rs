@@ -16,6 +16,8 @@ pub(super) enum Call {
     Append { append: Box<Append>, permit: OwnedSemaphorePermit, answer: oneshot::Sender<Answer> },
     /// Join, create or upgrade a thread.
     Join { thread: ThreadId, state: Box<ThreadState>, answer: oneshot::Sender<Answer> },
+    /// One more log is written here.
+    Writer { thread: ThreadId, writer: Box<Writer> },
     /// Remove a thread.
     Leave { thread: ThreadId, answer: oneshot::Sender<Answer> },
     /// Store blocks of a large body.

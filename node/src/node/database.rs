@@ -26,6 +26,7 @@ mod tasks;
 mod whole;
 
 pub use commit::Committing;
+pub(super) use commit::{again, outcome, wait};
 pub use history::Way;
 pub use session::Transaction;
 

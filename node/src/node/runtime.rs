@@ -185,6 +185,7 @@ impl Runtime {
             Call::Join { thread, state, answer } => {
                 Input::Join { request: self.waiting.add(answer, None), thread, state: *state }
             }
+            Call::Writer { thread, writer } => Input::Writer { thread, writer },
             Call::Leave { thread, answer } => Input::Leave { request: self.waiting.add(answer, None), thread },
             Call::Store { thread, blocks, answer } => {
                 Input::Store { request: self.waiting.add(answer, None), thread, blocks }

@@ -95,7 +95,7 @@ impl Node {
         let Parts { identity, device, node_seed, store, network, config } = parts;
         let start = Instant::now();
         let node_key = SigningKey::from_bytes(&node_seed);
-        let keyring = Arc::new(Keyring::new(identity, device));
+        let keyring = Arc::new(Keyring::new(identity, device, node_key.clone()));
         let feed = Feed::default();
         let committer = {
             let feed = feed.clone();

@@ -22,7 +22,7 @@ const SEALED: &str = "spoolsealed1";
 /// The HPKE purpose of sealed tickets.
 const PURPOSE: &str = "ticket";
 
-pub(super) fn storage(error: spool_store::Error) -> Error {
+pub(crate) fn storage(error: spool_store::Error) -> Error {
     Error::Storage(Box::new(error))
 }
 
@@ -85,7 +85,7 @@ impl Node {
         std::str::from_utf8(&ticket).map_err(invalid_ticket)?.parse().map_err(invalid_ticket)
     }
 
-    async fn keep(
+    pub(super) async fn keep(
         &self,
         thread: &ThreadId,
         keys: ThreadKeys,

@@ -99,6 +99,16 @@ impl Identity {
         SigningKey::from_bytes(&kdf(&*self.seed, "log", &[thread.as_bytes(), device.as_bytes()]))
     }
 
+    /// The key of the log that a node of this identity writes on `device` for a client, in `thread`. The client never has it; what is written
+    /// is "client via node" (see [`Owner::delegated`]).
+    pub fn client_log_key(&self, thread: &ThreadId, device: &DeviceId, client: &IdentityKey) -> SigningKey {
+        SigningKey::from_bytes(&kdf(
+            &*self.seed,
+            "client log",
+            &[thread.as_bytes(), device.as_bytes(), client.as_bytes()],
+        ))
+    }
+
     /// States that this identity owns `log` in `thread`.
     pub fn bind(&self, thread: &ThreadId, log: &LogId) -> Owner {
         Owner::direct(&self.signing, thread, log)

@@ -51,6 +51,22 @@ impl Statement {
     }
 }
 
+/// A statement that its owner has signed: what a node needs to write in the owner's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delegation {
+    /// What was agreed to.
+    pub statement: Statement,
+    /// The owner's signature over [`Statement::challenge`].
+    pub signature: [u8; 64],
+}
+
+impl Delegation {
+    /// Whether the owner has signed it.
+    pub fn is_signed(&self) -> bool {
+        self.statement.owner.verify(&self.statement.challenge(), &self.signature)
+    }
+}
+
 /// What a client signed that agreed to the statement with this canonical form.
 pub(super) fn challenge(statement: &[u8]) -> [u8; 32] {
     Sha256::digest(statement).into()

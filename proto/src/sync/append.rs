@@ -80,8 +80,11 @@ impl World {
         let mut writes: Vec<Write> = blocks.into_iter().map(|block| block_write(&append.thread, block)).collect();
         writes.push(Write::Record { record });
         writes.push(Write::Log { thread: append.thread.clone(), log: log_id, state: log.state.clone() });
-        for (cited, _) in cited {
-            hot.fresh.remove(&cited);
+        if hot.written > 1 {
+            // The others that are written here cite this log as they cite those of peers.
+            hot.fresh.insert(log_id);
+        } else {
+            cited.iter().for_each(|(cited, _)| _ = hot.fresh.remove(cited));
         }
         let durability = append.durability;
         let request = (append.request != RequestId::default()).then_some(append.request);

@@ -209,8 +209,8 @@ impl World {
                     loading.parked.push(input);
                 }
             }
-            // Answers to own questions are few and must not get lost; what comes from outside has a bound.
-            Memory::Loading(loading) if loading.parked.len() < MAX_PARKED || is_answer(&input) => {
+            // Answers to own questions, and writers, are few and must not get lost; what comes from outside has a bound.
+            Memory::Loading(loading) if loading.parked.len() < MAX_PARKED || must_stay(&input) => {
                 loading.parked.push(input);
             }
             Memory::Loading(_) => self.abandon(input, &AppendError::Busy, context),
@@ -221,7 +221,7 @@ impl World {
     fn needs(&self, input: &Input, context: &Context<'_>) -> Option<ThreadId> {
         match input {
             Input::Append(append) => Some(append.thread.clone()),
-            Input::Store { thread, .. } | Input::Sync { thread, .. } => Some(thread.clone()),
+            Input::Writer { thread, .. } | Input::Store { thread, .. } | Input::Sync { thread, .. } => Some(thread.clone()),
             Input::Gossip { topic, .. } => self.topics.get(topic).cloned(),
             Input::Request { peer, body, .. } => self.request_needs(peer, body),
             Input::Response { request, .. } | Input::Found { request, .. } => {
@@ -246,6 +246,7 @@ impl World {
             Input::Join { request, thread, state } => self.on_join(request, &thread, state, context),
             Input::Leave { request, thread } => self.on_leave(request, &thread, context),
             Input::Loaded { thread, logs, writers } => self.on_loaded(&thread, logs, writers, context),
+            Input::Writer { thread, writer } => self.on_writer(&thread, *writer),
             Input::Append(append) => self.on_append(*append, context),
             Input::Store { request, thread, blocks } => self.on_store(request, &thread, blocks, context),
             Input::Sync { request, thread } => self.on_sync(request, &thread, context),
@@ -292,6 +293,7 @@ impl World {
             | Input::Join { .. }
             | Input::Leave { .. }
             | Input::Loaded { .. }
+            | Input::Writer { .. }
             | Input::Committed { .. }
             | Input::CommitFailed { .. }
             | Input::PeerConnected { .. }
@@ -310,6 +312,6 @@ impl World {
     }
 }
 
-fn is_answer(input: &Input) -> bool {
-    matches!(input, Input::Response { .. } | Input::Found { .. } | Input::Verified { .. })
+fn must_stay(input: &Input) -> bool {
+    matches!(input, Input::Response { .. } | Input::Found { .. } | Input::Verified { .. } | Input::Writer { .. })
 }

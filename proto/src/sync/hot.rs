@@ -13,7 +13,7 @@ use super::{
     engine::Context,
     input::Input,
     limits::MAX_LOGS,
-    log::Log,
+    log::{Log, Writer},
     state::{LogState, ThreadState},
     timers::Timer,
 };
@@ -73,8 +73,10 @@ pub(super) struct Loading {
 #[derive(Debug, Default)]
 pub(super) struct Hot {
     pub(super) logs: BTreeMap<LogId, Log>,
-    /// Logs with records that no own event has cited yet.
+    /// Logs with records that no own event has cited yet. Where several logs are written here, each cites for itself, and none is taken out.
     pub(super) fresh: BTreeSet<LogId>,
+    /// How many logs are written here.
+    pub(super) written: usize,
     pub(super) wants: Wants,
 }
 
@@ -138,6 +140,14 @@ pub(super) struct SyncRun {
 }
 
 impl Hot {
+    /// A log is written here from now on.
+    pub(super) fn write(&mut self, writer: Writer) {
+        let log = self.logs.entry(writer.log).or_default();
+        self.written += usize::from(log.writer.is_none());
+        log.rolled_back = log.state.rolled_back;
+        log.writer = Some(Box::new(writer));
+    }
+
     /// Whether a log is known or may become so; logs of which nothing has come make way.
     pub(super) fn has_room(&mut self, log: &LogId) -> bool {
         if self.logs.len() >= MAX_LOGS && !self.logs.contains_key(log) {

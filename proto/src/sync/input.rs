@@ -107,6 +107,13 @@ pub enum Input {
         /// The thread.
         thread: ThreadId,
     },
+    /// One more log of a thread is written here.
+    Writer {
+        /// The thread.
+        thread: ThreadId,
+        /// What it takes to write it.
+        writer: Box<Writer>,
+    },
     /// Append an event.
     Append(Box<Append>),
     /// Store the blocks of a large body before its event is appended.

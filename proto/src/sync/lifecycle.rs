@@ -205,11 +205,7 @@ impl World {
         };
         let mut hot = Hot { wants: super::hot::Wants { more: true, ..Default::default() }, ..Hot::default() };
         hot.logs = logs.into_iter().map(|(log, state)| (log, Log::new(state))).collect();
-        for writer in writers {
-            let log = hot.logs.entry(writer.log).or_default();
-            log.rolled_back = log.state.rolled_back;
-            log.writer = Some(Box::new(writer));
-        }
+        writers.into_iter().for_each(|writer| hot.write(writer));
         hot.fresh = hot.logs.keys().copied().collect();
         let forked = hot.logs.iter().filter(|(_, log)| log.state.fork.is_some()).map(|(id, _)| *id);
         let forked: Vec<_> = forked.collect();
@@ -225,6 +221,13 @@ impl World {
         missed.iter().for_each(|(log, own)| self.log_advanced(id, log, *own, context));
         // Who has more is not kept on disk: where edges differ, heads are asked for.
         peers.iter().for_each(|peer| self.compare_now(peer, context));
+    }
+
+    /// One more log is written here; a thread that is read from disk later comes with all its writers.
+    pub(super) fn on_writer(&mut self, id: &ThreadId, writer: Writer) {
+        if let Some(hot) = self.threads.get_mut(id).and_then(super::hot::Thread::hot) {
+            hot.write(writer);
+        }
     }
 
     /// Lets go of a thread's logs when it was not used for long and nothing of it is under way.

@@ -9,9 +9,9 @@ use spool_store::view::{Reader, after_prefix};
 use super::{Fault, Verification, What};
 use crate::{
     Target,
-    documents::{self, indexes::Known, keys, stored},
+    documents::{self, history, indexes::Known, keys, stored},
     limits::{COMPARED_KEYS, MAX_FAULTS, READ_BYTES},
-    projector::Error,
+    projector::{self, Error},
 };
 
 /// One key of both views.
@@ -33,13 +33,21 @@ pub(super) fn compare(found: &Reader<'_>, fresh: &Reader<'_>, result: &mut Verif
     result.hash = hash.finalize().into();
     each(found, fresh, keys::HISTORY, &mut |(key, found, fresh)| {
         // Which states are kept depends on the order of arrival.
-        let kept = |value: Option<&Bytes>| value.filter(|value| !value.is_empty()).cloned();
-        let detail = match (kept(found), kept(fresh)) {
-            (Some(found), Some(fresh)) => differs(&Some(found), &Some(fresh)),
-            _ => differs(&found.map(|_| ()), &fresh.map(|_| ())),
+        let is_kept = |value: Option<&Bytes>| value.is_some_and(|value| history::kept(value).is_some());
+        let detail = if is_kept(found) == is_kept(fresh) {
+            differs(&found, &fresh)
+        } else {
+            differs(&found.map(|_| ()), &fresh.map(|_| ()))
         };
         if let Some(detail) = detail {
             result.fault(What::History, keys::target(key), detail);
+        }
+    })?;
+    each(found, fresh, projector::DENIED, &mut |(key, found, fresh)| {
+        if let Some(detail) = differs(&found, &fresh) {
+            let record = projector::denied_record(key);
+            let name = record.map(|(log, counter)| format!("{log}-{counter}")).unwrap_or_default();
+            result.fault(What::Verdict, Some(Target::new("", name)), detail);
         }
     })?;
     each(found, fresh, keys::COUNTS, &mut |(key, found, fresh)| {

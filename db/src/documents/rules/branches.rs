@@ -11,7 +11,7 @@ use super::keys;
 use crate::{
     Document, Stamp,
     document::Size,
-    documents::{events::Events, stored},
+    documents::{events::Events, history, stored},
     limits::{BRANCH_BYTES, BRANCHES},
     operation::{Change, Target},
     projector::{Error, Past},
@@ -227,7 +227,11 @@ impl Branches {
             let mut events = Events::new(source);
             let state = Arc::make_mut(&mut state);
             for stamp in &rest {
-                state.apply(stamp, events.get(stamp)?.changes(target));
+                let value = past.reader().get(&keys::event(target, stamp))?;
+                match value.map(|value| history::read_changes(&value)).transpose()?.flatten() {
+                    Some(changes) => state.apply(stamp, changes.iter().map(|(index, change)| (*index, change))),
+                    None => state.apply(stamp, events.get(stamp)?.changes(target)),
+                }
             }
         }
         Ok(Some(state))
@@ -316,14 +320,12 @@ fn base(known: &Known, target: &Target, seen: &Seen<'_>, reader: &Reader<'_>) ->
     let until = first.map_or_else(Vec::new, |first| keys::event(target, &first));
     let mut kept = None;
     reader.scan_back(&keys::history(target), &until, &mut |_, value| {
-        if value.is_empty() {
-            return ControlFlow::Continue(());
-        }
-        kept = Some((Document::from_bytes(value), value.len()));
+        let Some(state) = history::kept(value) else { return ControlFlow::Continue(()) };
+        kept = Some((history::read_kept(state), state.len()));
         ControlFlow::Break(())
     })?;
     let Some((document, bytes)) = kept else { return Ok(State::default()) };
-    let document = document.map_err(|_| Error::Damaged("a kept document"))?;
+    let document = document?;
     let cut = seen.cut_until(document.last);
     Ok(State { size: Size::stored(bytes), document, cut })
 }

@@ -1,9 +1,6 @@
 //! Events are judged in their order, as soon as their pasts are here.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::ControlFlow,
-};
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -298,7 +295,7 @@ fn read_denied(key: &[u8], value: &[u8]) -> Result<Denied, Error> {
 }
 
 /// The record in the key of a denied event.
-pub(crate) fn each_denied(key: &[u8]) -> Option<(LogId, u64)> {
+pub(crate) fn denied_record(key: &[u8]) -> Option<(LogId, u64)> {
     keys::log_and_counter(key)
 }
 
@@ -318,15 +315,5 @@ pub(crate) fn unjudged(reader: &Reader<'_>) -> Result<BTreeMap<LogId, Vec<u64>>,
             ControlFlow::Continue(())
         })?;
     }
-    Ok(found)
-}
-
-/// What was judged without something that it cites: the cited records.
-pub(crate) fn skipped(reader: &Reader<'_>) -> Result<BTreeSet<(LogId, u64)>, Error> {
-    let mut found = BTreeSet::new();
-    reader.scan_prefix(keys::SKIPPED, &mut |key, _| {
-        found.extend(keys::log(key).zip(key.get(34..42).and_then(|counter| keys::number(counter).ok())));
-        ControlFlow::Continue(())
-    })?;
     Ok(found)
 }

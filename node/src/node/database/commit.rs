@@ -17,10 +17,10 @@ use crate::{
 };
 
 /// What became of a transaction, when its effect can be read.
-pub(super) type Outcome = oneshot::Receiver<Result<Option<Receipt>, Refused>>;
+pub(in crate::node) type Outcome = oneshot::Receiver<Result<Option<Receipt>, Refused>>;
 
 /// A way to be told what became of a transaction, and the end at which to wait for that.
-pub(super) fn outcome() -> (spool_db::database::Committed, Outcome) {
+pub(in crate::node) fn outcome() -> (spool_db::database::Committed, Outcome) {
     let (tell, told) = oneshot::channel();
     let done = move |result| {
         // Whoever waited may have gone.
@@ -30,7 +30,7 @@ pub(super) fn outcome() -> (spool_db::database::Committed, Outcome) {
 }
 
 /// Waits for it.
-pub(super) async fn wait(outcome: Outcome) -> Result<Option<Receipt>, Error> {
+pub(in crate::node) async fn wait(outcome: Outcome) -> Result<Option<Receipt>, Error> {
     Ok(outcome.await.map_err(|_| Error::Stopping)??)
 }
 
@@ -208,7 +208,7 @@ fn run(database: &Database, mut writes: Vec<DocumentWrite>) -> Result<Committing
 }
 
 /// Tries again what another transaction was faster than. Blocks.
-pub(super) fn again<T>(mut attempt: impl FnMut() -> Result<T, Refused>) -> Result<T, Error> {
+pub(in crate::node) fn again<T>(mut attempt: impl FnMut() -> Result<T, Refused>) -> Result<T, Error> {
     let mut attempts = 1;
     loop {
         match attempt() {

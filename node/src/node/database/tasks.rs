@@ -10,7 +10,7 @@ use spool_db::{
     database::{Appender, Done, Receipt},
     projector::{Progress, Why},
 };
-use spool_proto::{LogId, ThreadId};
+use spool_proto::{IdentityKey, LogId, ThreadId};
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::Open;
@@ -74,15 +74,15 @@ impl Node {
     }
 
     /// Appends what transactions want appended, in their order, until the node ends.
-    pub(super) async fn append_for_database(self, thread: ThreadId, mut queued: mpsc::Receiver<(Vec<u8>, Done)>) {
+    pub(super) async fn append_for_database(self, thread: ThreadId, mut queued: mpsc::Receiver<Queued>) {
         let mut under_way = FuturesUnordered::new();
         loop {
             tokio::select! {
                 biased;
                 Some(()) = under_way.next() => {}
                 next = queued.recv() => {
-                    let Some((body, done)) = next else { break };
-                    match self.append(&thread, body.into(), AppendOptions::default()).await {
+                    let Some(Queued { client, body, done }) = next else { break };
+                    match self.append(&thread, body.into(), AppendOptions { client, ..AppendOptions::default() }).await {
                         Ok(pending) => under_way.push(tell(pending, done)),
                         Err(error) => refuse(done, error),
                     }
@@ -91,7 +91,7 @@ impl Node {
             }
         }
         queued.close();
-        while let Some((_, done)) = queued.recv().await {
+        while let Some(Queued { done, .. }) = queued.recv().await {
             refuse(done, Error::Stopping);
         }
         while under_way.next().await.is_some() {}
@@ -121,9 +121,16 @@ fn refuse(done: Done, error: Error) {
     tokio::task::spawn_blocking(move || done(Err(error.into())));
 }
 
+/// An event that is to be appended.
+pub(super) struct Queued {
+    client: Option<IdentityKey>,
+    body: Vec<u8>,
+    done: Done,
+}
+
 /// A way to the task that appends.
 pub(super) struct Queue {
-    pub(super) queue: mpsc::Sender<(Vec<u8>, Done)>,
+    pub(super) queue: mpsc::Sender<Queued>,
     pub(super) keyring: Arc<Keyring>,
     pub(super) thread: ThreadId,
 }
@@ -141,9 +148,9 @@ impl Appender for Queue {
         self.keyring.get(&self.thread)?.own.as_ref().map(|own| *own.log())
     }
 
-    fn append(&self, body: Vec<u8>, done: Done) {
+    fn append(&self, client: Option<IdentityKey>, body: Vec<u8>, done: Done) {
         // Waits while the node has no room, on a thread that may block.
-        if let Err(mpsc::error::SendError((_, done))) = self.queue.blocking_send((body, done)) {
+        if let Err(mpsc::error::SendError(Queued { done, .. })) = self.queue.blocking_send(Queued { client, body, done }) {
             // Not from within the call.
             std::thread::spawn(move || done(Err(Error::Stopping.into())));
         }

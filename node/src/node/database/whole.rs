@@ -52,6 +52,24 @@ impl Node {
         Ok(ReceiverStream::new(steps).boxed())
     }
 
+    /// Waits until all is folded that is here now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ThreadNotFound`], [`Error::NoReadKey`], [`Error::Stopping`].
+    pub(crate) async fn caught_up(&self, thread: &ThreadId) -> Result<(), Error> {
+        let mut open = self.open_database(thread).await?;
+        // A step may be under way that began before: the one after it sees all.
+        let mut steps = 0;
+        while steps < 2 || open.database.is_folding() {
+            open.steps.mark_unchanged();
+            open.nudge.notify_one();
+            open.steps.changed().await.map_err(|_| Error::Stopping)?;
+            steps += 1;
+        }
+        Ok(())
+    }
+
     /// Holds what a database has folded against its events; `None` where it has folded nothing yet. Blocks.
     pub(in crate::node) fn verify_database(&self, thread: &ThreadId) -> Result<Option<Verification>, Error> {
         let room = |number| {

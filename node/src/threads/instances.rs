@@ -1,0 +1,249 @@
+//! Instances: what calls read and write.
+//!
+//! What is to be written is gathered in a [`Draft`] and takes effect as one event, or not at all. A save is held against what the client could see when it saved, so that
+//! what others have written to other fields meanwhile stays.
+
+use std::{
+    collections::BTreeSet,
+    ops::ControlFlow,
+};
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use spool_db::{
+    Target,
+    collection::Definition,
+    operation::check_id,
+    query::{ID, MODIFIED, Options},
+    transaction::{Error as Transaction, Read, Write},
+};
+use tonic::Code;
+
+use super::{base::Base, limits::{DRAFT_BYTES, FOUND_BYTES}, query, refused::Refused};
+
+type Fields = Map<String, Value>;
+
+/// What a transaction is to write, in order.
+#[derive(Default)]
+pub(super) struct Draft {
+    actions: Vec<Action>,
+    bytes: usize,
+}
+
+#[derive(Clone)]
+struct Action {
+    target: Target,
+    what: What,
+}
+
+#[derive(Clone)]
+enum What {
+    Create(Fields),
+    Save { seen: Fields, fields: Fields },
+    Delete,
+}
+
+/// A collection, as one step of a call finds it.
+pub(super) struct Collection<'a> {
+    base: &'a Base,
+    read: &'a Read<'a>,
+    definition: Definition,
+}
+
+impl<'a> Collection<'a> {
+    /// It may have been redefined since the last step.
+    pub(super) fn new(base: &'a Base, read: &'a Read<'a>, name: &str) -> Result<Self, Refused> {
+        // Spool's own collections are none of these clients' business.
+        if name.starts_with('_') {
+            return Err(Refused::no_collection());
+        }
+        Ok(Self { base, read, definition: base.definition(read, name)? })
+    }
+
+    pub(super) fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    fn target(&self, id: &str) -> Target {
+        Target::new(self.definition.name.as_str(), id)
+    }
+
+    /// What the caller sees of an instance, if it exists and is not hidden.
+    fn seen(&self, id: &str) -> Result<Option<Fields>, Refused> {
+        let Some(fields) = self.read.get(&self.target(id))? else { return Ok(None) };
+        self.shown(fields)
+    }
+
+    /// What the caller sees of these fields.
+    fn shown(&self, fields: Fields) -> Result<Option<Fields>, Refused> {
+        Ok(Some(fields))
+    }
+
+    /// New instances; returns their ids.
+    pub(super) fn create(&self, instances: &[Bytes], draft: &mut Draft) -> Result<Vec<String>, Refused> {
+        let mut actions = Vec::with_capacity(instances.len());
+        for instance in instances {
+            let mut fields = parse(instance)?;
+            fields.remove(MODIFIED);
+            let id = match fields.remove(ID) {
+                None => self.base.database.new_id(),
+                Some(Value::String(id)) if id.is_empty() => self.base.database.new_id(),
+                Some(Value::String(id)) => id,
+                Some(_) => return Err(Refused::unknown("unmarshaling json instance: the _id is not a string")),
+            };
+            let target = self.checked(&id, &fields)?;
+            if self.read.document(&target)?.is_alive() {
+                return Err(Refused::unknown("can't create already existing instance"));
+            }
+            actions.push(Action { target, what: What::Create(fields) });
+        }
+        let ids = actions.iter().map(|action| action.target.id.clone()).collect();
+        draft.extend(actions, instances)?;
+        Ok(ids)
+    }
+
+    /// Instances as they are to be, whether they exist or not.
+    pub(super) fn save(&self, instances: &[Bytes], draft: &mut Draft) -> Result<(), Refused> {
+        let actions = self.saved(instances)?;
+        draft.extend(actions, instances)
+    }
+
+    /// Whether instances could be saved.
+    pub(super) fn verify(&self, instances: &[Bytes]) -> Result<(), Refused> {
+        self.saved(instances).map(drop)
+    }
+
+    fn saved(&self, instances: &[Bytes]) -> Result<Vec<Action>, Refused> {
+        let mut actions = Vec::with_capacity(instances.len());
+        for instance in instances {
+            let mut fields = parse(instance)?;
+            let missing = || Refused::unknown("invalid instance: missing _id attribute");
+            fields.remove(MODIFIED);
+            let Some(Value::String(id)) = fields.remove(ID) else { return Err(missing()) };
+            if id.is_empty() {
+                return Err(missing());
+            }
+            let target = self.checked(&id, &fields)?;
+            // A merge patch takes away what is null.
+            without_nulls(&mut fields);
+            let seen = self.seen(&id)?.unwrap_or_default();
+            actions.push(Action { target, what: What::Save { seen, fields } });
+        }
+        Ok(actions)
+    }
+
+    fn checked(&self, id: &str, fields: &Fields) -> Result<Target, Refused> {
+        check_id(id).map_err(|error| Refused::unknown(error.to_string()))?;
+        self.base.database.check(&self.definition, id, fields)?;
+        Ok(self.target(id))
+    }
+
+    /// Instances to delete. Those that are not there are passed over.
+    pub(super) fn delete(&self, ids: &[String], draft: &mut Draft) -> Result<(), Refused> {
+        let targets = ids.iter().filter(|id| check_id(id).is_ok()).map(|id| self.target(id));
+        draft.extend(targets.map(|target| Action { target, what: What::Delete }).collect(), &[])
+    }
+
+    /// Whether all of these instances exist.
+    pub(super) fn has(&self, ids: &[String]) -> Result<bool, Refused> {
+        for id in ids {
+            if self.seen(id)?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The instances that answer a query, as JSON.
+    pub(super) fn find(&self, sent: &[u8]) -> Result<Vec<Bytes>, Refused> {
+        let query = query::read(sent)?;
+        let (mut found, mut bytes, mut refused) = (Vec::new(), 0, None);
+        self.read.find_each(&self.definition.name, query, Options::default(), &mut |document| {
+            match self.shown(document.fields) {
+                Ok(None) => {}
+                Ok(Some(fields)) => {
+                    let json = Bytes::from(Value::Object(fields).to_string());
+                    bytes += json.len();
+                    found.push(json);
+                }
+                Err(error) => refused = Some(error),
+            }
+            if bytes > FOUND_BYTES && refused.is_none() {
+                let text = format!("more than {FOUND_BYTES} bytes were found: ask with a limit");
+                refused = Some(Refused::new(Code::ResourceExhausted, text));
+            }
+            if refused.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        refused.map_or(Ok(found), Err)
+    }
+
+    /// One instance, as JSON.
+    pub(super) fn find_by_id(&self, id: &str) -> Result<Bytes, Refused> {
+        let fields = self.seen(id)?.ok_or_else(|| Refused::unknown("instance not found"))?;
+        Ok(Value::Object(fields).to_string().into())
+    }
+}
+
+fn parse(instance: &[u8]) -> Result<Fields, Refused> {
+    match serde_json::from_slice(instance) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(Refused::unknown("unmarshaling json instance: not an object")),
+        Err(error) => Err(Refused::unknown(format!("unmarshaling json instance: {error}"))),
+    }
+}
+
+fn without_nulls(fields: &mut Fields) {
+    fields.retain(|_, value| !value.is_null());
+    for value in fields.values_mut() {
+        if let Value::Object(within) = value {
+            without_nulls(within);
+        }
+    }
+}
+
+impl Draft {
+    /// All of these, or none.
+    fn extend(&mut self, actions: Vec<Action>, instances: &[Bytes]) -> Result<(), Refused> {
+        let bytes = instances.iter().map(Bytes::len).sum::<usize>() + actions.iter().map(|action| action.target.id.len()).sum::<usize>();
+        if self.bytes + bytes > DRAFT_BYTES {
+            return Err(Refused::new(Code::ResourceExhausted, format!("a transaction has at most {DRAFT_BYTES} bytes")));
+        }
+        self.bytes += bytes;
+        self.actions.extend(actions);
+        Ok(())
+    }
+
+    /// Makes it take effect.
+    pub(super) async fn commit(self, base: &Base) -> Result<(), Refused> {
+        if self.actions.is_empty() {
+            return Ok(());
+        }
+        let mut created = BTreeSet::new();
+        let is_new = |action: &&Action| matches!(action.what, What::Create(_));
+        if !self.actions.iter().filter(is_new).all(|action| created.insert(&action.target)) {
+            // Texts that programs compare: the typing errors are the reference's.
+            return Err(Refused::unknown("cant't create already existent instance"));
+        }
+        let (writer, provided) = (base.writer().await?, base.provisional()?);
+        let actions = self.actions;
+        let write = move |write: &mut Write<'_>| {
+            provided.values().try_for_each(|definition| write.provide(definition.clone()))?;
+            actions.iter().cloned().try_for_each(|action| apply(write, action))
+        };
+        base.node().transact(&base.database, writer, write).await?;
+        Ok(())
+    }
+}
+
+fn apply(write: &mut Write<'_>, Action { target, what }: Action) -> Result<(), Transaction> {
+    match what {
+        What::Create(fields) => write.create(&target, fields),
+        What::Save { seen, fields } => write.save_seen(&target, seen, fields),
+        What::Delete => {
+            if write.exists(&target)? {
+                write.delete(&target)?;
+            }
+            Ok(())
+        }
+    }
+}
