@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value, json};
 use spool_db::{
-    Change, Database, Limits, Operation, Path, Target, Transaction,
+    Change, Limits, Operation, Path, Target, Transaction,
     collection::{Builder, COLLECTIONS, Definition, Rule},
     database::Receipt,
     history::Scope,
     limits::PAST_PATIENCE_MILLIS,
     projector::{Denial, Why},
-    testing::{Local, NOW, Peer, Rooms, World, body, drafts::path, nowhere, rules::Words},
+    testing::{NOW, Peer, Rooms, World, body, drafts::path, nowhere},
     transaction::{Error, Kind},
 };
 use spool_proto::{IdentityKey, clock::Time, event::CitedHead};
@@ -354,15 +354,6 @@ fn a_rule_that_comes_late_judges_what_is_there() {
     assert_eq!(three.database.hash().unwrap(), one.database.hash().unwrap());
     assert_eq!(three.database.denied(None, 9).unwrap(), one.database.denied(None, 9).unwrap());
     verify(&rooms, &three);
-}
-
-#[test]
-fn a_judge_is_shared_by_all_databases_of_a_node() {
-    fn is_shared<T: Send + Sync>(_: T) {}
-    is_shared(Arc::new(Words));
-    fn is_a_database(_: &Database, _: &Local) {}
-    let (database, local) = Rooms::default().database(1);
-    is_a_database(&database, &local);
 }
 
 #[cfg(feature = "javascript")]
