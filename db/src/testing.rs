@@ -171,8 +171,9 @@ impl Source for Delivered {
         let arrived = self.arrived();
         let until = until.min(arrived.logs.get(log).copied().unwrap_or(0));
         let Some(records) = world.logs.get(log) else { return Ok(Vec::new()) };
-        let records = records.iter().filter(|record| record.counter > after && record.counter <= until);
-        let mut records: Vec<Record> = records.take(page.count).cloned().collect();
+        let place = |counter: u64| usize::try_from(counter).map_or(records.len(), |place| place.min(records.len()));
+        let records = records.get(place(after)..place(until)).unwrap_or_default();
+        let mut records: Vec<Record> = records.iter().take(page.count).cloned().collect();
         for record in &mut records {
             if let Event::Open { body, .. } = &mut record.event
                 && arrived.missing.contains(&(*log, record.counter))

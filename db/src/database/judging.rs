@@ -43,7 +43,7 @@ impl Database {
         for Asked { target, rule, before, after } in &asked {
             let denied = |reason| Err(Error::Denied(Denial { target: target.clone(), reason }));
             let Rule::Source(rule) = rule else { return denied(Some(case::UNUSABLE.to_owned())) };
-            let case = case::Case { stamp: next, writer: Some(writer.to_string()), target };
+            let case = case::Case { stamp: next, log: next.log_id(), writer: Some(writer.to_string()), target };
             match case.verdict(&**judge, rule, before, after) {
                 Verdict::Accepted => {}
                 Verdict::Denied(reason) => return denied(reason),

@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use spool_proto::LogId;
 use spool_store::view::{Batch, Reader, after_prefix};
 
 use super::{events::ByTarget, keys, read};
@@ -17,7 +18,7 @@ use crate::{
     Stamp,
     collection::{COLLECTIONS, Rule, VALIDATOR, rule},
     judge::{Judge, Verdict, case},
-    limits::{INDEX_STEP, MAX_BROUGHT_TOGETHER},
+    limits::{CACHED_KEYS, INDEX_STEP, MAX_BROUGHT_TOGETHER},
     operation::{Change, Operation, Target, Transaction},
     projector::{Added, Denial, Error, Past, Ruling},
     source::Source,
@@ -37,7 +38,7 @@ pub(super) struct Rules {
     /// Transactions of this step.
     read: BTreeMap<Stamp, Arc<ByTarget>>,
     /// Writers, as rules know them.
-    writers: BTreeMap<[u8; 32], String>,
+    writers: BTreeMap<LogId, String>,
 }
 
 /// How far the history of a governed collection was looked through for events that are to be judged.
@@ -227,8 +228,9 @@ impl Rules {
                         break;
                     };
                     let after = Arc::new(before.with(&event.stamp, transaction.changes(target)));
-                    let writer = self.writer(&event.stamp, source)?;
-                    let case = case::Case { stamp: event.stamp, writer, target };
+                    let log = past.log(&event.stamp);
+                    let writer = self.writer(log.as_ref(), source)?;
+                    let case = case::Case { stamp: event.stamp, log, writer, target };
                     let ruling = rule_on(self.judge.as_deref(), rule, &case, &before.document, &after.document);
                     reached.push((target, before, after));
                     ruling
@@ -257,17 +259,17 @@ impl Rules {
     }
 
     /// Who has proved to have written an event. What a log's first record says of that never changes.
-    fn writer(&mut self, stamp: &Stamp, source: &dyn Source) -> Result<Option<String>, Error> {
-        if let Some(known) = self.writers.get(&stamp.log) {
+    fn writer(&mut self, log: Option<&LogId>, source: &dyn Source) -> Result<Option<String>, Error> {
+        let Some(log) = log else { return Ok(None) };
+        if let Some(known) = self.writers.get(log) {
             return Ok(Some(known.clone()));
         }
-        let Some(log) = stamp.log_id() else { return Ok(None) };
-        let writer = source.author(&log)?.map(|author| author.key.to_string());
+        let writer = source.author(log)?.map(|author| author.key.to_string());
         if let Some(writer) = &writer {
-            if self.writers.len() >= crate::limits::CACHED_KEYS {
+            if self.writers.len() >= CACHED_KEYS {
                 self.writers.clear();
             }
-            self.writers.insert(stamp.log, writer.clone());
+            self.writers.insert(*log, writer.clone());
         }
         Ok(writer)
     }

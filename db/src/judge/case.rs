@@ -1,6 +1,7 @@
 //! What a validator is asked: one document that a transaction changes, before and after.
 
 use serde_json::{Map, Value, json};
+use spool_proto::LogId;
 
 use super::{Judge, Verdict};
 use crate::{Document, Stamp, document::with_own_fields, operation::Target, query::ID};
@@ -13,6 +14,8 @@ const NOT_THERE: &str = "there is no such document";
 /// A document that an event changes.
 pub(crate) struct Case<'a> {
     pub(crate) stamp: Stamp,
+    /// Its log, if it has one already.
+    pub(crate) log: Option<LogId>,
     /// Who has proved to have written the event.
     pub(crate) writer: Option<String>,
     pub(crate) target: &'a Target,
@@ -44,7 +47,7 @@ impl Case<'_> {
 
     /// A name that no other event of the thread has.
     fn event_id(&self) -> String {
-        let log = self.stamp.log_id().map(|log| log.to_string()).unwrap_or_default();
+        let log = self.log.map(|log| log.to_string()).unwrap_or_default();
         format!("{log}-{}", self.stamp.counter)
     }
 }

@@ -13,7 +13,7 @@ impl<R: Reducer> Projector<R> {
             self.rules.switch_on();
         }
         for Added { stamp, .. } in judged {
-            if let Some(log) = stamp.log_id() {
+            if let Some(log) = self.rules.id_of(&stamp) {
                 self.rules.enqueue(&stamp, &log, Judged::No, batch);
             }
         }
@@ -22,7 +22,7 @@ impl<R: Reducer> Projector<R> {
 
     /// An event has turned out to cite something later.
     pub(super) fn make_void(&mut self, stamp: &Stamp, step: &mut Step<'_>) -> Result<(), Error> {
-        let Some(log) = stamp.log_id().filter(|_| self.rules.is_on()) else { return Ok(()) };
+        let Some(log) = self.rules.id_of(stamp).filter(|_| self.rules.is_on()) else { return Ok(()) };
         self.rules.forget(&log, stamp.counter, &mut step.batch);
         self.rules.trace_from(&log, stamp.counter, step.reader)
     }
@@ -36,7 +36,7 @@ impl<R: Reducer> Projector<R> {
         let mut batch = Batch::default();
         if let Some(stamps) = self.reducer.folded_before(moment.reader, &mut batch)? {
             for stamp in stamps {
-                let Some(log) = stamp.log_id() else { continue };
+                let Some(log) = self.rules.id_of(&stamp) else { continue };
                 let known = moment.reader.get(&keys::record(keys::JUDGED, &log, stamp.counter))?;
                 if known.is_none() {
                     self.rules.enqueue(&stamp, &log, Judged::Accepted, &mut batch);

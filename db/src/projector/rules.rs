@@ -153,6 +153,12 @@ impl Rules {
         })
     }
 
+    /// The log of an event. To make one from its key takes longer than to judge.
+    pub(super) fn id_of(&self, stamp: &Stamp) -> Option<LogId> {
+        let known = self.numbers.get(&stamp.log).and_then(|number| self.names.get(*number));
+        known.copied().or_else(|| stamp.log_id())
+    }
+
     /// A record is folded: what it cites need not be read again.
     pub(super) fn offer(&mut self, id: &LogId, record: &Record) {
         if !self.on {

@@ -188,15 +188,19 @@ impl<'a> Past<'a> {
         self.rules.numbers.get(log).map_or(0, |number| self.vector.get(*number))
     }
 
+    /// The log of an event.
+    pub fn log(&self, stamp: &Stamp) -> Option<LogId> {
+        self.rules.id_of(stamp)
+    }
+
     /// What the writer of another event in this past had seen.
     ///
     /// # Errors
     ///
     /// [`Error`].
     pub fn before(&self, stamp: &Stamp) -> Result<Past<'_>, Error> {
-        let name = self.rules.numbers.get(&stamp.log).and_then(|number| self.rules.names.get(*number));
-        let vector = match name {
-            Some(log) => self.rules.past(log, stamp.counter, &Fresh::default(), self.reader)?,
+        let vector = match self.log(stamp) {
+            Some(log) => self.rules.past(&log, stamp.counter, &Fresh::default(), self.reader)?,
             None => Vector::default(),
         };
         Ok(Past { vector, rules: self.rules, reader: self.reader })
