@@ -1,6 +1,9 @@
 //! Events are judged in their order, as soon as their pasts are here.
 
-use std::{collections::BTreeMap, ops::ControlFlow};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::ControlFlow,
+};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -10,7 +13,7 @@ use spool_store::view::{Batch, Reader};
 use super::{Error, Fresh, Log, Moment, Past, Rules, keys, split_time};
 use crate::{
     Stamp,
-    limits::JUDGED_DOCUMENTS,
+    limits::{JUDGED_DOCUMENTS, READ_EVENTS},
     operation::Target,
     projector::{Added, Held, Reducer, Why, read_one},
     source::{Body, Event},
@@ -108,6 +111,9 @@ struct Due {
     judged: Judged,
 }
 
+/// What is to be judged next in each log, some of it read ahead.
+type Queues = BTreeMap<LogId, VecDeque<Option<(u64, (Time, Judged))>>>;
+
 impl Rules {
     /// Judges events in their order, as many as a step may. `held` gets those that cannot be judged.
     pub(in super::super) fn judge<R: Reducer>(
@@ -118,9 +124,9 @@ impl Rules {
         batch: &mut Batch,
     ) -> Result<Session, Error> {
         let mut session = Session::default();
-        let mut due = BTreeMap::new();
+        let (mut due, mut queues) = (BTreeMap::new(), Queues::new());
         for log in self.waiting.clone() {
-            self.find_due(&log, moment.reader, &mut due)?;
+            due.extend(self.next_due(&log, moment.reader, &mut queues)?);
         }
         if due.is_empty() {
             return Ok(session);
@@ -183,30 +189,38 @@ impl Rules {
                 session.more = true;
                 break;
             }
-            self.find_due(&log, moment.reader, &mut due)?;
+            due.extend(self.next_due(&log, moment.reader, &mut queues)?);
         }
         Ok(session)
     }
 
-    fn find_due(&mut self, id: &LogId, reader: &Reader<'_>, due: &mut BTreeMap<Stamp, Due>) -> Result<(), Error> {
-        let from = keys::record(keys::JUDGED, id, self.log(id).judged + 1);
-        let until = spool_store::view::after_prefix(&keys::records(keys::JUDGED, id));
-        let mut found = None;
-        reader.scan(&from, &until, &mut |key, value| {
-            found = Some(keys::counter(key).zip(Judged::parse(value)));
-            ControlFlow::Break(())
-        })?;
-        match found {
+    /// The next event of a log that is to be judged.
+    fn next_due(
+        &mut self,
+        id: &LogId,
+        reader: &Reader<'_>,
+        queues: &mut Queues,
+    ) -> Result<Option<(Stamp, Due)>, Error> {
+        let queue = queues.entry(*id).or_default();
+        if queue.is_empty() {
+            let from = keys::record(keys::JUDGED, id, self.log(id).judged + 1);
+            let until = spool_store::view::after_prefix(&keys::records(keys::JUDGED, id));
+            reader.scan(&from, &until, &mut |key, value| {
+                queue.push_back(keys::counter(key).zip(Judged::parse(value)));
+                if queue.len() < READ_EVENTS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+        }
+        match queue.pop_front() {
             None => {
                 self.waiting.remove(id);
+                Ok(None)
             }
-            Some(None) => return Err(Error::Damaged("an event that is to be judged")),
+            Some(None) => Err(Error::Damaged("an event that is to be judged")),
             Some(Some((counter, (time, judged)))) => {
                 let stamp = Stamp { time, log: *id.public_key(), counter };
-                due.insert(stamp, Due { log: *id, judged });
+                Ok(Some((stamp, Due { log: *id, judged })))
             }
         }
-        Ok(())
     }
 
     /// The past of an event, if all of it is here and judged; else why it cannot be judged.
