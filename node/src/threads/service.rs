@@ -120,7 +120,8 @@ impl Api for Databases {
 
     async fn new_collection(&self, request: Request<pb::NewCollectionRequest>) -> Answer<pb::NewCollectionReply> {
         let base = self.base(&request, &request.get_ref().db_id).await?;
-        let definition = collections::read(&request.into_inner().config.unwrap_or_default())?;
+        let config = request.into_inner().config.unwrap_or_default();
+        let definition = collections::reading(move || collections::read(&config)).await?;
         let _turn = self.0.turns.single(&base.thread).await;
         collections::create(&base, definition).await?;
         Ok(Response::new(pb::NewCollectionReply {}))
@@ -131,7 +132,8 @@ impl Api for Databases {
         request: Request<pb::UpdateCollectionRequest>,
     ) -> Answer<pb::UpdateCollectionReply> {
         let base = self.base(&request, &request.get_ref().db_id).await?;
-        let definition = collections::read(&request.into_inner().config.unwrap_or_default())?;
+        let config = request.into_inner().config.unwrap_or_default();
+        let definition = collections::reading(move || collections::read(&config)).await?;
         let _turn = self.0.turns.single(&base.thread).await;
         collections::update(&base, definition).await?;
         Ok(Response::new(pb::UpdateCollectionReply {}))
