@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -55,6 +55,12 @@ export class Daemon {
   // How many file descriptors it has open.
   descriptors() {
     return readdirSync(`/proc/${this.child.pid}/fd`).length
+  }
+
+  // Bytes of memory that it holds.
+  memory() {
+    const status = readFileSync(`/proc/${this.child.pid}/status`, 'utf8')
+    return Number(status.match(/^VmRSS:\s*(\d+) kB$/m)[1]) * 1024
   }
 
   // Ends it as a user would, and says with which code it ended.
