@@ -70,11 +70,15 @@ export class Daemon {
     return code
   }
 
-  // Ends it and starts it again at the same addresses.
-  async restart(signal) {
+  // Starts it again, after its end, at the same addresses.
+  async again() {
     const { web, listen } = this.greeting
-    await this.end(signal)
     await this.run(web, listen[0].replace(/\/p2p\/.*/, ''))
+  }
+
+  async restart(signal) {
+    await this.end(signal)
+    await this.again()
   }
 
   async stop() {

@@ -126,8 +126,7 @@ describe('film club', { skip: missing }, () => {
     await film(bob, 'Clue').waitFor()
     await daemons[0].end()
     await ada.getByText('Not connected.').waitFor()
-    const { web, listen } = daemons[0].greeting
-    await daemons[0].run(web, listen[0].replace(/\/p2p\/.*/, ''))
+    await daemons[0].again()
     await ada.getByText('Connected to your node').waitFor()
     await add(bob, 'Brazil', '1985')
     await film(ada, 'Brazil').waitFor()
