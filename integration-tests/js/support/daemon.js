@@ -38,7 +38,11 @@ export class Daemon {
 
   async run(web, listen) {
     const flags = ['daemon', ...FLAGS, '--web', web, '--listen', listen, ...this.flags]
-    this.child = spawn(program, flags, { env: this.env, stdio: ['ignore', 'pipe', 'inherit'] })
+    this.child = spawn(program, flags, { env: this.env, stdio: ['ignore', 'pipe', 'pipe'] })
+    this.child.stderr.on('data', (text) => {
+      process.stderr.write(text)
+      this.panicked ||= text.includes('panicked at')
+    })
     const [line] = await once(createInterface(this.child.stdout), 'line')
     this.greeting = JSON.parse(line)
     // What a client is given.
@@ -84,6 +88,7 @@ export class Daemon {
   async stop() {
     const code = await this.end()
     rmSync(this.directory, { recursive: true })
+    assert.ok(!this.panicked, 'the daemon panicked, see above')
     return code
   }
 }
