@@ -214,6 +214,13 @@ describe('fields', () => {
     await refused(unary(daemon, 'Listen', request('Listen', { Dbid: thread.toBytes(), FiltersList: [filter] })), INVALID, /^invalid filter action$/, 'an action')
   })
 
+  test('that are large are not repeated in full', async () => {
+    const large = 'x'.repeat(3 * 2 ** 20)
+    const { status, text } = await unary(daemon, 'Create', request('Create', inPeople({ InstancesList: [bytes(JSON.stringify({ _id: large }))] })))
+    assert.equal(status, UNKNOWN)
+    assert.ok(text.length < 4_096, `${text.length} characters`)
+  })
+
   test('of schemas are refused in the words of Go', async () => {
     const define = (schema, kind = 'NewCollection') => {
       const config = new pb.CollectionConfig()
