@@ -16,7 +16,7 @@ help:
 	@echo 'make interop the published JavaScript client, and an app that uses it, against a build'
 	@echo 'make build   a release, into $(TARGET_DIR)/release/spool'
 	@echo 'make bench   the benchmarks'
-	@echo 'make fuzz    every decoder for 60 seconds each, or SECONDS=n'
+	@echo 'make fuzz    every decoder and the database for 60 seconds each, or SECONDS=n'
 
 run: build
 	@SPOOL_BIN='$(TARGET_DIR)/release/spool' scripts/tour

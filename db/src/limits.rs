@@ -1,7 +1,9 @@
 //! Every bound of this crate, with unit and reason.
 
-/// Bytes of a transaction's encoding: it has to fit the body of one event.
-pub const MAX_TRANSACTION_BYTES: usize = spool_proto::limits::MAX_SINGLE_BODY_BYTES;
+/// Bytes of a transaction's encoding: a few documents of the largest size, and what one message of the interfaces can bring.
+pub const MAX_TRANSACTION_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of a transaction's encoding where work can be divided: what fits one block is stored and sent as one.
+pub const PACKED_TRANSACTION_BYTES: usize = spool_proto::limits::MAX_SINGLE_BODY_BYTES;
 /// Operations of one transaction. Each is at least a few bytes, so that this bounds the work that one event of a hostile writer makes.
 pub const MAX_OPERATIONS: usize = 10_000;
 /// Bytes of one document as it is stored, merged from all events; what would make it larger has no effect on it.
@@ -53,6 +55,9 @@ pub const MAX_SORT_KEYS: usize = 16;
 pub const MAX_FIELDS: usize = 256;
 /// Bytes that one query may hold in memory to sort and to collect results, unless its options say otherwise: some hundred thousand sort keys.
 pub const QUERY_MEMORY_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of the documents that one transaction changes, as they were stored before, unless the node is set up otherwise. All are held until it ends, and take several times
+/// as much memory as on disk.
+pub const TRANSACTION_MEMORY_BYTES: usize = 32 * 1024 * 1024;
 /// One of so many documents may be fetched through an index before a scan of all is expected to be faster: a fetch costs a seek each.
 pub const SCAN_ADVANTAGE: usize = 8;
 /// Index entries that are worth fetching in any collection, however small.
@@ -125,3 +130,23 @@ pub const UNDO_READ_RECORDS: u64 = 16;
 pub const READ_LOGS: usize = 64;
 /// Positions of the feed of changes for each millisecond: more than can be given out in one, so that those of a later start are beyond those of an earlier one.
 pub const POSITIONS_PER_MILLISECOND: u64 = 1 << 20;
+/// How long an event waits for what is missing of its past before it is judged without that; and again when that has come. As long as clocks may differ: whoever
+/// cites what nobody has holds up no others for longer.
+pub const PAST_PATIENCE_MILLIS: u64 = 10 * 60 * 1_000;
+/// Records whose past is found in one step, each a few reads.
+pub const TRACED_RECORDS: usize = 4_096;
+/// Records of one log that are read ahead to find their past: who they cite, no bodies.
+pub const TRACED_AHEAD: usize = 128;
+/// Changes of a log's past between two that are kept whole: so many are read to know one.
+pub const WHOLE_PASTS: u8 = 64;
+/// Documents that are judged in one step: a rule may take a third of a second, most take a third of a millisecond.
+pub const JUDGED_DOCUMENTS: usize = 512;
+/// Events of one document that are applied again to find what an event's writer has seen, at the most: as many as two writers make who know nothing of each other
+/// and write each second for a day and a half. An event with a past that brings together more is denied, on every peer.
+pub const MAX_BROUGHT_TOGETHER: usize = 256 * 1024;
+/// States of one document that are kept in memory, as different writers have seen it.
+pub const BRANCHES: usize = 16;
+/// Bytes of all of them, and of the lists of their documents' events.
+pub const BRANCH_BYTES: usize = 32 * 1024 * 1024;
+/// Denied events that are listed at once.
+pub const MAX_DENIED_PAGE: usize = 1_000;

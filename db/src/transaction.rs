@@ -8,6 +8,8 @@ use spool_store::view::Reader;
 use crate::{Document, Target, Transaction, collection::Definition, documents, history::VersionId, projector};
 
 mod error;
+mod filter;
+mod guard;
 mod keep_both;
 mod overlay;
 mod read;
@@ -15,6 +17,8 @@ mod save;
 mod write;
 
 pub use error::{Error, Kind};
+pub use filter::Filter;
+pub use guard::Misfit;
 pub use read::Read;
 pub(crate) use read::of;
 pub use write::Write;

@@ -63,7 +63,7 @@ impl Stored {
         let Some((record, keys)) = self.reopen(log, counter, sealed)? else {
             return Ok(Record { counter, cid, event: Event::Sealed });
         };
-        Record::open(&record, &keys, |cid| Ok(self.store.block_in_thread(&self.thread, cid)?))
+        Record::open(&record, &self.state.keys, &keys, |cid| Ok(self.store.block_in_thread(&self.thread, cid)?))
     }
 }
 
@@ -75,6 +75,11 @@ impl Source for Stored {
             None => state.counter(),
         };
         Ok(states.iter().map(|(log, state)| (*log, until(state))).collect())
+    }
+
+    fn fork(&self, log: &LogId) -> Result<Option<u64>, Error> {
+        let state = self.store.log_state(&self.thread, log)?;
+        Ok(state.and_then(|state| state.fork).map(|fork| fork.counter))
     }
 
     fn records(&self, log: &LogId, after: u64, until: u64, page: Page) -> Result<Vec<Record>, Error> {

@@ -51,13 +51,18 @@ impl State {
         let state = &self.image.state;
         let keys = self.keys.entry((key_id, *log));
         let keys = keys.or_insert_with(|| state.keys.log_keys(&key_id, log).expect("members have all keys"));
-        Record::open(record, keys, |cid| Ok(self.image.blocks.get(cid).cloned())).map(Some)
+        Record::open(record, &state.keys, keys, |cid| Ok(self.image.blocks.get(cid).cloned())).map(Some)
     }
 }
 
 impl Source for Disk {
     fn logs(&self) -> Result<Vec<(LogId, u64)>, Error> {
         Ok(self.state().image.logs.iter().map(|(id, log)| (*id, log.active())).collect())
+    }
+
+    fn fork(&self, log: &LogId) -> Result<Option<u64>, Error> {
+        let fork = self.state().image.logs.get(log).and_then(|log| log.state.fork);
+        Ok(fork.map(|fork| fork.counter))
     }
 
     fn records(&self, log: &LogId, after: u64, until: u64, page: Page) -> Result<Vec<Record>, Error> {

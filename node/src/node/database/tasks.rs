@@ -82,7 +82,8 @@ impl Node {
                 Some(()) = under_way.next() => {}
                 next = queued.recv() => {
                     let Some(Queued { client, body, done }) = next else { break };
-                    match self.append(&thread, body.into(), AppendOptions { client, ..AppendOptions::default() }).await {
+                    let options = AppendOptions { client, ..AppendOptions::default() };
+                    match self.append_any(&thread, body.into(), options).await {
                         Ok(pending) => under_way.push(tell(pending, done)),
                         Err(error) => refuse(done, error),
                     }
@@ -150,10 +151,16 @@ impl Appender for Queue {
 
     fn append(&self, client: Option<IdentityKey>, body: Vec<u8>, done: Done) {
         // Waits while the node has no room, on a thread that may block.
-        if let Err(mpsc::error::SendError(Queued { done, .. })) = self.queue.blocking_send(Queued { client, body, done }) {
+        if let Err(mpsc::error::SendError(Queued { done, .. })) =
+            self.queue.blocking_send(Queued { client, body, done })
+        {
             // Not from within the call.
             std::thread::spawn(move || done(Err(Error::Stopping.into())));
         }
+    }
+
+    fn writer(&self) -> Option<IdentityKey> {
+        Some(self.keyring.identity().public())
     }
 }
 
@@ -162,7 +169,8 @@ fn until_due(progress: &Progress) -> Option<Duration> {
     let now = now_millis();
     let due = progress.held.iter().filter_map(|held| match held.why {
         Why::Ahead(time) => Some(time.millis().saturating_sub(spool_proto::limits::MAX_CLOCK_AHEAD_MILLIS)),
-        Why::Key | Why::Body => None,
+        Why::Past { until_millis } => Some(until_millis),
+        Why::Key | Why::Body | Why::Judge => None,
     });
     due.min().map(|due| Duration::from_millis(due.saturating_sub(now).max(1)))
 }
