@@ -6,6 +6,7 @@ use spool_db::{
 };
 use tonic::{Code, Status};
 
+use super::limits::TEXT_CHARACTERS;
 use crate::model::Error;
 
 pub(super) const NAME: &str =
@@ -21,7 +22,13 @@ pub(super) struct Refused {
 
 impl Refused {
     pub(super) fn new(code: Code, text: impl Into<String>) -> Self {
-        Self { code, text: text.into() }
+        let mut text = text.into();
+        // It may repeat what the client has sent, which may be megabytes.
+        if let Some((end, _)) = text.char_indices().nth(TEXT_CHARACTERS) {
+            text.truncate(end);
+            text.push('…');
+        }
+        Self { code, text }
     }
 
     /// Most errors of the reference have no other code.
