@@ -117,7 +117,8 @@ fn writing(criterion: &mut Criterion) {
             let write = |(rooms, peer): (Rooms, Peer)| {
                 for number in 0..DOCUMENTS {
                     let fields = map(&json!({"title": "A film", "year": 1994, "number": number}));
-                    peer.commit(|write| write.create(&Target::new("films", number.to_string()), fields)).expect("written");
+                    peer.commit(|write| write.create(&Target::new("films", number.to_string()), fields))
+                        .expect("written");
                 }
                 (rooms, peer)
             };
@@ -147,7 +148,9 @@ fn apart(criterion: &mut Criterion) {
             }
             rooms
         };
-        for (name, rule, judge) in [("without", None, &words), ("rule-for-nothing", Some("yes"), &words), ("javascript-owned", owned, &engine)] {
+        for (name, rule, judge) in
+            [("without", None, &words), ("rule-for-nothing", Some("yes"), &words), ("javascript-owned", owned, &engine)]
+        {
             let rooms = setup(rule);
             group.bench_with_input(BenchmarkId::new(name, edits), &edits, |bencher, _| {
                 let fresh = || {

@@ -13,7 +13,7 @@ mod tests;
 
 pub use builder::{Builder, Error};
 pub use definition::{COLLECTIONS, Definition, Index, changes};
+pub use id::{Ids, new_id};
 pub use rule::Rule;
 pub(crate) use rule::{FILTER, VALIDATOR, rule};
-pub use id::{Ids, new_id};
 pub use schema::Schema;

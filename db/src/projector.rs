@@ -24,9 +24,7 @@ use spool_store::{
 
 use crate::{
     Stamp,
-    limits::{
-        BATCH_EVENTS, PAST_PATIENCE_MILLIS, READ_BYTES, READ_EVENTS, READ_LOGS, REBUILD_KEYS, RETRIED_EVENTS,
-    },
+    limits::{BATCH_EVENTS, PAST_PATIENCE_MILLIS, READ_BYTES, READ_EVENTS, READ_LOGS, REBUILD_KEYS, RETRIED_EVENTS},
     source::{self, Body, Event, Page, Record, Source},
 };
 
@@ -44,8 +42,8 @@ pub(crate) use keys::DENIED;
 pub(crate) use passed::{Positions, missing_bodies, positions, void_because_of_unfolded};
 pub use progress::{Held, Progress, Why};
 pub use rules::{Denial, Denied, Past, Ruling};
-pub(crate) use rules::{Verdict, denied, denied_record, unjudged, verdict};
 use rules::{Judged, Moment, Rules};
+pub(crate) use rules::{Verdict, denied, denied_record, unjudged, verdict};
 use step::{Fold, Step, missing, read_one};
 
 /// Folds events into a view. Pure: the same events give the same view, in whatever order and batches they come.

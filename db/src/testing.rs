@@ -12,7 +12,6 @@ use spool_proto::{
     clock::Time,
     event::CitedHead,
     id::Variant,
-    
     keys::Epoch,
     owner::Author,
     sync::{BatchId, Durability, ThreadState, Write},

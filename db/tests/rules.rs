@@ -50,9 +50,12 @@ fn two(validator: &str) -> (Rooms, Peer, Peer) {
     (rooms, one, two)
 }
 
-/// Somebody who waits for a transaction.
+/// What somebody is told who waits for a transaction.
+type Told = Result<Option<Receipt>, Error>;
+
+/// Somebody who waits for transactions.
 #[derive(Clone, Default)]
-struct Waiting(Arc<Mutex<Vec<Result<Option<Receipt>, Error>>>>);
+struct Waiting(Arc<Mutex<Vec<Told>>>);
 
 impl Waiting {
     fn done(&self) -> spool_db::database::Committed {
@@ -60,7 +63,7 @@ impl Waiting {
         Box::new(move |result| told.lock().unwrap().push(result))
     }
 
-    fn told(&self) -> Vec<Result<Option<Receipt>, Error>> {
+    fn told(&self) -> Vec<Told> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
 }
@@ -74,7 +77,7 @@ fn verify(rooms: &Rooms, peer: &Peer) {
 /// The node that its owner has broken into: it asks no rule.
 fn force(peer: &Peer, operations: Vec<Operation>) {
     let transaction = body(&Transaction { reverts: None, operations });
-    peer.local.append_by_force(transaction);
+    peer.local.append_by_force(&transaction);
     peer.settle();
 }
 
@@ -108,7 +111,8 @@ fn a_denied_write_is_refused_before_it_becomes_an_event() {
 #[test]
 fn a_rehearsal_tells_what_would_be_refused_and_does_nothing() {
     let (_rooms, one, _) = two("owner");
-    let rehearse = |owner: String| one.database.rehearse(None, |write| write.create(&note("1"), map(json!({"owner": owner}))));
+    let rehearse =
+        |owner: String| one.database.rehearse(None, |write| write.create(&note("1"), map(json!({"owner": owner}))));
     rehearse(key(1)).unwrap();
     assert!(matches!(rehearse(key(2)), Err(Error::Denied(_))));
     let client: IdentityKey = key(2).parse().unwrap();
@@ -138,7 +142,8 @@ fn a_denied_event_is_inert_on_every_peer_in_the_same_way() {
         assert_eq!(peer.fields(&note("3")), json!({"owner": key(2)}));
         assert_eq!(peer.database.hash().unwrap(), one.database.hash().unwrap());
         let denied = peer.database.denied(None, 10).unwrap();
-        let named: Vec<_> = denied.iter().map(|denied| (denied.log, denied.counter, denied.denial.target.id.as_str())).collect();
+        let named: Vec<_> =
+            denied.iter().map(|denied| (denied.log, denied.counter, denied.denial.target.id.as_str())).collect();
         assert_eq!(named, [(World::log(2), 1, "1"), (World::log(2), 2, "2")]);
         assert_eq!(denied[1].denial.to_string(), "app denied net record body: there is no such document");
         let page = peer.database.denied(Some((World::log(2), 1)), 1).unwrap();
@@ -193,7 +198,10 @@ fn a_commit_waits_until_its_event_is_judged() {
     two.push();
     assert!(waiting.told().is_empty());
     let held = two.database.held();
-    assert!(matches!(held[..], [ref held] if held.why == Why::Past { until_millis: NOW + PAST_PATIENCE_MILLIS }), "{held:?}");
+    assert!(
+        matches!(held[..], [ref held] if held.why == Why::Past { until_millis: NOW + PAST_PATIENCE_MILLIS }),
+        "{held:?}"
+    );
     // Others go on, and other collections too.
     two.commit(|write| write.define(&Builder::new("others").unwrap().build())).unwrap();
     let other = Waiting::default();
@@ -432,7 +440,8 @@ mod javascript {
         one.commit(|write| write.define(&definition)).unwrap();
         one.commit(|write| write.create(&note("1"), map(json!({"owner": "a", "secret": 1})))).unwrap();
         let shown = |reader: &str| {
-            one.database.read(|read| read.filtered("notes", Some(reader), read.get(&note("1")).unwrap().unwrap()).unwrap())
+            one.database
+                .read(|read| read.filtered("notes", Some(reader), read.get(&note("1")).unwrap().unwrap()).unwrap())
         };
         assert_eq!(shown("a").unwrap()["secret"], 1);
         let other = shown("b").unwrap();

@@ -228,7 +228,8 @@ impl Case {
             // What nobody has never comes.
             let progress = replica.settle_at(clock + PAST_PATIENCE_MILLIS);
             let held: Vec<_> = progress.held.iter().collect();
-            let progress = if held.is_empty() { progress } else { replica.settle_at(clock + 100 * PAST_PATIENCE_MILLIS) };
+            let progress =
+                if held.is_empty() { progress } else { replica.settle_at(clock + 100 * PAST_PATIENCE_MILLIS) };
             assert!(progress.held.is_empty(), "{:?}", progress.held);
         }
     }

@@ -70,7 +70,8 @@ impl Definition {
         });
         let rules = [VALIDATOR, FILTER].map(|name| rule(fields, name));
         for (name, _) in [VALIDATOR, FILTER].iter().zip(&rules).filter(|(_, rule)| **rule == Some(Rule::Unusable)) {
-            problems.note(format_args!("{name}: not a text of at most {SOURCE_BYTES} bytes, so it lets nothing through"));
+            problems
+                .note(format_args!("{name}: not a text of at most {SOURCE_BYTES} bytes, so it lets nothing through"));
         }
         let [validator, filter] = rules;
         Self {
@@ -151,10 +152,13 @@ pub fn changes(from: Option<&Definition>, to: &Definition) -> Vec<Change> {
     if from.is_none() {
         return changes;
     }
-    for ((name, before), (_, after)) in before.rules().into_iter().zip(to.rules()).filter(|(before, after)| before != after) {
+    for ((name, before), (_, after)) in
+        before.rules().into_iter().zip(to.rules()).filter(|(before, after)| before != after)
+    {
         let _ = before;
         let at = Path::new([name]);
-        changes.push(after.map_or_else(|| Change::Unset(at.clone()), |rule| Change::Replace(at.clone(), rule.to_value())));
+        changes
+            .push(after.map_or_else(|| Change::Unset(at.clone()), |rule| Change::Replace(at.clone(), rule.to_value())));
     }
     let unique = |definition: &Definition| -> BTreeMap<Path, Value> {
         definition.indexes.iter().map(|index| (index.path.clone(), attributes(index))).collect()

@@ -69,7 +69,8 @@ impl<'a> Folder<'a> {
         let in_order = touched.removed.is_empty() && touched.added.first_key_value().map(|(stamp, _)| *stamp) > last;
         let after = if in_order {
             let entry = before.clone().unwrap_or_else(Entry::empty);
-            let events = touched.added.into_iter().map(|(stamp, transaction)| (stamp, Known::New(transaction))).collect();
+            let events =
+                touched.added.into_iter().map(|(stamp, transaction)| (stamp, Known::New(transaction))).collect();
             Some(self.apply(target, entry, events, batch)?)
         } else {
             match self.again(target, touched, batch)? {

@@ -118,11 +118,7 @@ impl Rules {
         self.read.get(stamp).cloned()
     }
 
-    pub(super) fn sort_out(
-        &mut self,
-        added: Vec<Added>,
-        batch: &mut Batch,
-    ) -> Result<(Vec<Added>, Vec<Added>), Error> {
+    pub(super) fn sort_out(&mut self, added: Vec<Added>, batch: &mut Batch) -> Result<(Vec<Added>, Vec<Added>), Error> {
         if !self.is_on() && !added.iter().any(|added| mentions_rule(&added.body)) {
             return Ok((added, Vec::new()));
         }
@@ -210,10 +206,9 @@ impl Rules {
             }
             if !sources.contains_key(target.collection.as_str()) {
                 let definition = Target::new(COLLECTIONS, target.collection.as_str());
-                let Some(found) = self.branches.document(&definition, &event.stamp, past, source, self.most)? else {
-                    ruling = Ruling::Denied(too_much(target));
-                    break;
-                };
+                // Without a bound: which collections are governed depends on what has ever been here, and a verdict must not.
+                let found = self.branches.document(&definition, &event.stamp, past, source, usize::MAX)?;
+                let found = found.unwrap_or_default();
                 let fields = found.document.is_alive().then_some(&found.document.fields);
                 sources.insert(&target.collection, fields.and_then(|fields| rule(fields, VALIDATOR)));
                 self.branches.reach(&definition, &found, found.clone());

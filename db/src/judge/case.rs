@@ -95,9 +95,14 @@ mod tests {
     }
 
     fn documents() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![any::<i8>().prop_map(Value::from), any::<bool>().prop_map(Value::from), Just(json!([1, null]))];
+        let leaf =
+            prop_oneof![any::<i8>().prop_map(Value::from), any::<bool>().prop_map(Value::from), Just(json!([1, null]))];
         let map = |inner| proptest::collection::btree_map("[a-c]", inner, 0..4).prop_map(|map| json!(map));
-        map(leaf.prop_recursive(3, 20, 4, move |inner| proptest::collection::btree_map("[a-c]", inner, 0..4).prop_map(|map| json!(map))).boxed())
+        map(leaf
+            .prop_recursive(3, 20, 4, move |inner| {
+                proptest::collection::btree_map("[a-c]", inner, 0..4).prop_map(|map| json!(map))
+            })
+            .boxed())
     }
 
     proptest! {

@@ -58,7 +58,8 @@ impl<R: Reducer> Projector<R> {
         if batch.is_empty() {
             return Ok(more || session.more);
         }
-        let input = Input { reader: moment.reader, source: moment.source, added: session.added, removed: session.removed };
+        let input =
+            Input { reader: moment.reader, source: moment.source, added: session.added, removed: session.removed };
         self.reducer.reduce(input, &mut batch)?;
         self.view.write(batch)?;
         self.reducer.committed();

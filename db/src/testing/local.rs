@@ -66,7 +66,7 @@ impl Local {
     /// # Panics
     ///
     /// If another thread panicked with it.
-    pub fn append_by_force(&self, body: Bytes) {
+    pub fn append_by_force(&self, body: &Bytes) {
         self.append(None, body.to_vec(), Box::new(|_| {}));
         self.append_queued();
     }
@@ -152,7 +152,8 @@ impl Rooms {
     pub fn database_judging(&self, room: u8, limits: Limits, judge: Option<Arc<dyn Judge>>) -> (Database, Local) {
         let delivered = Delivered { world: self.world.clone(), arrived: Arc::default() };
         let view = self.view(room);
-        let local = Local { delivered: delivered.clone(), log: World::log(room), queue: Arc::default(), cited: Arc::default() };
+        let local =
+            Local { delivered: delivered.clone(), log: World::log(room), queue: Arc::default(), cited: Arc::default() };
         let database =
             Database::open(view, Arc::new(delivered), Box::new(local.clone()), limits, judge).expect("the view opens");
         (database, local)

@@ -22,7 +22,8 @@ pub struct Words;
 
 impl Judge for Words {
     fn verdict(&self, source: &str, writer: Option<&str>, event: &Value, instance: Option<&Value>) -> Verdict {
-        let owner = |document: Option<&Value>| document.and_then(|document| document["owner"].as_str().map(str::to_owned));
+        let owner =
+            |document: Option<&Value>| document.and_then(|document| document["owner"].as_str().map(str::to_owned));
         let denied_unless = |good: bool| if good { Verdict::Accepted } else { Verdict::Denied(None) };
         match source {
             "yes" => Verdict::Accepted,
@@ -33,7 +34,9 @@ impl Judge for Words {
                 denied_unless(of.is_some() && of.as_deref() == writer)
             }
             number => {
-                let Ok(number) = number.parse::<u64>() else { return Verdict::Failed(Failure::Source(source.to_owned())) };
+                let Ok(number) = number.parse::<u64>() else {
+                    return Verdict::Failed(Failure::Source(source.to_owned()));
+                };
                 let text = serde_json::json!([writer, event, instance]).to_string();
                 let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
                 let drawn = hash.iter().take(8).fold(0, |drawn: u64, byte| (drawn << 8) | u64::from(*byte));
@@ -92,7 +95,12 @@ fn past(nodes: &BTreeMap<(LogId, u64), Node>, record: (LogId, u64)) -> BTreeSet<
     while let Some((log, counter)) = left.pop() {
         let mut next = vec![(log, counter - 1)];
         let heads = nodes.get(&(log, counter)).map_or(&[][..], |node| &node.heads);
-        next.extend(heads.iter().filter(|head| nodes.get(&(head.log, head.counter)).is_some_and(|node| node.cid == head.cid)).map(|head| (head.log, head.counter)));
+        next.extend(
+            heads
+                .iter()
+                .filter(|head| nodes.get(&(head.log, head.counter)).is_some_and(|node| node.cid == head.cid))
+                .map(|head| (head.log, head.counter)),
+        );
         left.extend(next.into_iter().filter(|next| next.1 > 0 && found.insert(*next)));
     }
     found
@@ -125,7 +133,11 @@ pub fn outcome(source: &dyn Source, now_millis: u64, judge: &dyn Judge, most: us
         let seen = past_of(&stamp);
         let history = |target: &Target| -> Vec<(Stamp, Vec<(u32, Change)>)> {
             let of = |changes: &Vec<Placed>| -> Vec<(u32, Change)> {
-                changes.iter().filter(|(of, ..)| of == target).map(|(_, index, change)| (*index, change.clone())).collect()
+                changes
+                    .iter()
+                    .filter(|(of, ..)| of == target)
+                    .map(|(_, index, change)| (*index, change.clone()))
+                    .collect()
             };
             let events = outcome.events.iter().filter(|(stamp, _)| seen.contains(stamp));
             events.map(|(stamp, changes)| (*stamp, of(changes))).filter(|(_, changes)| !changes.is_empty()).collect()
@@ -136,16 +148,6 @@ pub fn outcome(source: &dyn Source, now_millis: u64, judge: &dyn Judge, most: us
             let definitions = history(&Target::new("_collections", target.collection.as_str()));
             let events = history(target);
             let deny = |reason: &str| Some(Denial { target: target.clone(), reason: Some(reason.to_owned()) });
-            if is_too_much(&definitions, most, &past_of) {
-                // Only collections that ever had a rule are looked at.
-                let ever = oracle::events(source, now_millis);
-                let mut ever = ever.values().flatten().filter(|(of, ..)| of.collection == "_collections" && of.id == target.collection);
-                if ever.any(|(_, _, change)| format!("{change:?}").contains("validator")) {
-                    denial = deny("its past brings together too much");
-                    break;
-                }
-                continue;
-            }
             let definition = fold(&definitions);
             let rule = match definition.fields.get("validator").filter(|_| definition.is_alive()) {
                 None | Some(Value::Null) => continue,
@@ -177,7 +179,11 @@ pub fn outcome(source: &dyn Source, now_millis: u64, judge: &dyn Judge, most: us
     outcome
 }
 
-fn is_too_much(events: &[(Stamp, Vec<(u32, Change)>)], most: usize, past_of: &dyn Fn(&Stamp) -> BTreeSet<Stamp>) -> bool {
+fn is_too_much(
+    events: &[(Stamp, Vec<(u32, Change)>)],
+    most: usize,
+    past_of: &dyn Fn(&Stamp) -> BTreeSet<Stamp>,
+) -> bool {
     let Some((last, _)) = events.last() else { return false };
     let seen = past_of(last);
     let first = events.iter().position(|(stamp, _)| stamp != last && !seen.contains(stamp));
@@ -193,7 +199,13 @@ fn fold(events: &[(Stamp, Vec<(u32, Change)>)]) -> Document {
     document
 }
 
-fn verdict(judge: &dyn Judge, rule: &str, (stamp, target): (&Stamp, &Target), before: &Document, after: &Document) -> Option<Denial> {
+fn verdict(
+    judge: &dyn Judge,
+    rule: &str,
+    (stamp, target): (&Stamp, &Target),
+    before: &Document,
+    after: &Document,
+) -> Option<Denial> {
     let denied = |reason: Option<String>| Some(Denial { target: target.clone(), reason });
     let log = stamp.log_id().expect("a log");
     let writer = spool_proto::IdentityKey::from_bytes(log.public_key()).expect("a key").to_string();

@@ -31,7 +31,12 @@ impl Vector {
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
-        other.0.iter().enumerate().filter(|(_, counter)| **counter > 0).for_each(|(number, counter)| self.raise(number, *counter));
+        other
+            .0
+            .iter()
+            .enumerate()
+            .filter(|(_, counter)| **counter > 0)
+            .for_each(|(number, counter)| self.raise(number, *counter));
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, u64)> {
@@ -131,13 +136,14 @@ impl Rules {
         let until = until.min(fresh.stored.get(id).copied().unwrap_or(known));
         let mut result = Ok(());
         let from = keys::records(keys::PASTS, id);
-        reader.scan_back(&from, &keys::record(keys::PASTS, id, until + 1), &mut |key, value| {
-            match parse(keys::counter(key).unwrap_or(0), value) {
-                Ok(kept) => visit(&kept),
-                Err(error) => {
-                    result = Err(error);
-                    ControlFlow::Break(())
-                }
+        reader.scan_back(&from, &keys::record(keys::PASTS, id, until + 1), &mut |key, value| match parse(
+            keys::counter(key).unwrap_or(0),
+            value,
+        ) {
+            Ok(kept) => visit(&kept),
+            Err(error) => {
+                result = Err(error);
+                ControlFlow::Break(())
             }
         })?;
         result

@@ -87,7 +87,13 @@ impl Rules {
     }
 
     /// Finds the past of a log's next record; returns whether it is found.
-    fn trace_next(&mut self, id: &LogId, moment: &Moment<'_>, fresh: &mut Fresh, batch: &mut Batch) -> Result<bool, Error> {
+    fn trace_next(
+        &mut self,
+        id: &LogId,
+        moment: &Moment<'_>,
+        fresh: &mut Fresh,
+        batch: &mut Batch,
+    ) -> Result<bool, Error> {
         if !self.read_ahead(id, moment)? {
             return Ok(false);
         }
@@ -147,7 +153,13 @@ impl Rules {
     }
 
     /// Records that were traced without this one, which has come.
-    fn look_for_skipped(&mut self, id: &LogId, fresh: &mut Fresh, reader: &Reader<'_>, batch: &mut Batch) -> Result<(), Error> {
+    fn look_for_skipped(
+        &mut self,
+        id: &LogId,
+        fresh: &mut Fresh,
+        reader: &Reader<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), Error> {
         if !self.skipped.contains(id) {
             return Ok(());
         }
@@ -156,7 +168,9 @@ impl Rules {
         reader.scan(&keys::records(keys::SKIPPED, id), &until, &mut |key, _| {
             batch.delete(key);
             let record = key.get(42..74).zip(keys::counter(key));
-            citing.extend(record.and_then(|(log, counter)| Some((LogId::from_public_key(log.try_into().ok()?).ok()?, counter))));
+            citing.extend(
+                record.and_then(|(log, counter)| Some((LogId::from_public_key(log.try_into().ok()?).ok()?, counter))),
+            );
             ControlFlow::Continue(())
         })?;
         for (log, counter) in citing {

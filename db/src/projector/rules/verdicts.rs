@@ -291,7 +291,10 @@ pub(crate) fn verdict(reader: &Reader<'_>, log: &LogId, counter: u64) -> Result<
 
 /// The denied events after one, by log and counter.
 pub(crate) fn denied(reader: &Reader<'_>, after: Option<(LogId, u64)>, count: usize) -> Result<Vec<Denied>, Error> {
-    let from = after.map_or_else(|| keys::DENIED.to_vec(), |(log, counter)| keys::record(keys::DENIED, &log, counter.saturating_add(1)));
+    let from = after.map_or_else(
+        || keys::DENIED.to_vec(),
+        |(log, counter)| keys::record(keys::DENIED, &log, counter.saturating_add(1)),
+    );
     let mut found = Vec::new();
     reader.scan(&from, &spool_store::view::after_prefix(keys::DENIED), &mut |key, value| {
         if found.len() >= count {
