@@ -20,6 +20,7 @@ use crate::{
         showing,
     },
     repo::{Init, Repo},
+    threads::pb::api_client::ApiClient,
 };
 
 /// How long anything may take before the measurement is given up.
@@ -30,6 +31,7 @@ pub(super) struct Daemon {
     process: Child,
     pub(super) client: SpoolClient<Connection>,
     pub(super) databases: DatabaseClient<Connection>,
+    pub(super) textile: ApiClient<Connection>,
     pub(super) ready_after: Duration,
 }
 
@@ -70,10 +72,11 @@ impl Daemon {
         let channel = Endpoint::from_shared(format!("http://{api}"))?.tcp_nodelay(true).connect().await?;
         let channel = showing(repo.api_token()?, channel);
         let databases = DatabaseClient::new(channel.clone());
+        let textile = ApiClient::new(channel.clone());
         let client = SpoolClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(Self { process, client, databases, ready_after })
+        Ok(Self { process, client, databases, textile, ready_after })
     }
 
     pub(super) fn id(&self) -> Option<u32> {
