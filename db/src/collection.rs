@@ -6,6 +6,7 @@
 mod builder;
 mod definition;
 mod id;
+mod rule;
 pub mod schema;
 #[cfg(test)]
 mod tests;
@@ -13,4 +14,6 @@ mod tests;
 pub use builder::{Builder, Error};
 pub use definition::{COLLECTIONS, Definition, Index, changes};
 pub use id::{Ids, new_id};
+pub use rule::Rule;
+pub(crate) use rule::{FILTER, VALIDATOR, rule};
 pub use schema::Schema;

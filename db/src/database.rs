@@ -6,12 +6,13 @@ use std::{
 };
 
 use spool_proto::{IdentityKey, LogId, clock::Time};
-use spool_store::View;
+use spool_store::{View, view::Reader};
 
 use crate::{
     Projector, Target,
     collection::Ids,
     documents::{self, Change, Documents},
+    judge::Judge,
     limits::{ATTEMPT_PAUSE, MAX_ATTEMPTS, POSITIONS_PER_MILLISECOND, RECENT_CHANGES, RECENT_CHANGES_BYTES},
     operation::Reverts,
     projector::{self, Progress},
@@ -23,6 +24,7 @@ use crate::{
 mod commits;
 mod conflicts;
 mod history;
+mod judging;
 mod limits;
 mod recent;
 mod restore;
@@ -56,6 +58,12 @@ pub trait Appender: Send + Sync {
     /// Puts an event at the end of a log: that of a client of the node, or the node's own. Those that are given one after another get their places in that order.
     /// Calls `done` once it is there, or is not going to be; never before this has returned.
     fn append(&self, client: Option<IdentityKey>, body: Vec<u8>, done: Done);
+
+    /// Who writes the node's own log, as long as it has no record that says so; `None` if that is not known, and rules are asked only when the event is folded
+    /// in.
+    fn writer(&self) -> Option<IdentityKey> {
+        None
+    }
 }
 
 /// Is told what became of an event.
@@ -83,6 +91,7 @@ struct Shared {
     view: View,
     appender: Box<dyn Appender>,
     limits: Limits,
+    judge: Option<Arc<dyn Judge>>,
     /// The same as the projector's, for those who only read.
     source: Mutex<Arc<dyn Source>>,
     standing: Mutex<Standing>,
@@ -102,6 +111,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Database {
     /// Takes a thread's database up where it was left. Local writes and queries keep to these limits, as far as they are not beyond what every peer keeps to.
+    /// `judge` runs rules; without one, what they would have to decide on is held back, and not written here.
     ///
     /// # Errors
     ///
@@ -111,10 +121,11 @@ impl Database {
         source: Arc<dyn Source>,
         appender: Box<dyn Appender>,
         limits: Limits,
+        judge: Option<Arc<dyn Judge>>,
     ) -> Result<Self, projector::Error> {
         // A power cut can take positions that were told already: what is folded again has to come after them, or whoever has them would miss it.
         let start = appender.now_millis().saturating_mul(POSITIONS_PER_MILLISECOND);
-        let documents = Documents::default().with_positions_after(start);
+        let documents = Documents::default().with_positions_after(start).judged_by(judge.clone());
         let projector = Projector::open(view.clone(), source.clone(), documents)?;
         let standing = Standing::at_rest(&projector)?;
         let position = documents::changes::last(&view.reader())?;
@@ -122,6 +133,7 @@ impl Database {
             view,
             appender,
             limits: limits.clamped(),
+            judge,
             source: Mutex::new(source),
             standing: Mutex::new(standing),
             reverting: Mutex::default(),
@@ -145,16 +157,16 @@ impl Database {
         lock(&self.0.standing).moved(&projector, &progress);
         lock(&self.0.recent).extend(projector.reducer_mut().take_changes());
         let mut commits = lock(&self.0.commits);
-        let done = commits.folded(projector.positions());
+        let done = commits.folded(projector.positions(), &self.0.view.reader());
         drop((commits, projector));
         // Not under a lock: whoever is told may come back at once.
-        done.into_iter().for_each(|(done, receipt)| done(Ok(Some(receipt))));
+        done.into_iter().for_each(|(done, result)| done(result.map(Some)));
         Ok(progress)
     }
 
     /// Reads one state as often as it takes.
     pub fn read<T>(&self, read: impl FnOnce(&Read<'_>) -> T) -> T {
-        self.0.view.snapshot(|reader| read(&Read::new(reader, self.0.limits)))
+        self.0.view.snapshot(|reader| read(&self.reading(reader)))
     }
 
     /// Runs a transaction and queues its event; `done` is told when its effect can be read. What is returned is what `write` returned.
@@ -196,7 +208,7 @@ impl Database {
         done: Committed,
     ) -> Result<T, Error> {
         let (result, draft) = self.0.view.snapshot(|reader| {
-            let mut transaction = Write::new(reader, self.0.limits);
+            let mut transaction = Write::new(self.reading(reader));
             let result = write(&mut transaction)?;
             Ok::<_, Error>((result, Draft { client, ..transaction.into_draft(reverts)? }))
         })?;
@@ -239,6 +251,31 @@ impl Database {
         lock(&self.0.ids).next(self.0.appender.now_millis(), self.0.appender.random())
     }
 
+    /// Runs a transaction as [`write`](Self::write) does, perhaps in the name of a client, looks at all that it would be refused for, and does nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn rehearse<T>(
+        &self,
+        client: Option<IdentityKey>,
+        write: impl FnOnce(&mut Write<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let (result, draft) = self.0.view.snapshot(|reader| {
+            let mut transaction = Write::new(self.reading(reader));
+            let result = write(&mut transaction)?;
+            Ok::<_, Error>((result, transaction.into_draft(None)?))
+        })?;
+        lock(&self.0.schemas).check(&draft.written, &draft.definitions)?;
+        self.judge(client, &draft.transaction)?;
+        self.0.view.snapshot(|reader| unique::check(reader, &draft.written, &draft.definitions))?;
+        Ok(result)
+    }
+
+    fn reading<'a>(&'a self, reader: &'a Reader<'a>) -> Read<'a> {
+        Read::new(reader, self.0.limits, self.0.judge.as_deref())
+    }
+
     fn queue(&self, draft: Draft, done: Committed) -> Result<(), Error> {
         // What reverts a transaction of which nothing is left has no operations, but is remembered.
         let is_nothing = draft.transaction.operations.is_empty() && draft.transaction.reverts.is_none();
@@ -248,6 +285,7 @@ impl Database {
         }
         let Draft { client, transaction, seen, written, touched, definitions, has_saved: _ } = draft;
         lock(&self.0.schemas).check(&written, &definitions)?;
+        self.judge(client, &transaction)?;
         // All operations were found to be good one by one, and to fit together.
         let body = transaction.encode().map_err(|source| {
             let target = written.keys().next().cloned().unwrap_or_else(|| Target::new("", ""));
@@ -283,9 +321,9 @@ impl Database {
             Box::new(move |result| {
                 let Some(shared) = shared.upgrade() else { return };
                 // A view that is ahead of its waiters has folded the event already.
-                let done = lock(&shared.commits).appended(number, &result);
-                let Some(done) = done else { return };
-                done(result.map(Some).map_err(Error::Append));
+                let done = lock(&shared.commits).appended(number, result, &shared.view.reader());
+                let Some((done, result)) = done else { return };
+                done(result.map(Some));
             }),
         );
         Ok(())

@@ -12,10 +12,12 @@ use crate::{
     Document, Stamp,
     collection::COLLECTIONS,
     history::VersionId,
+    judge::Judge,
     limits::CHECKPOINT_EVENTS,
     operation::{Decoded, Target, Transaction},
-    projector::{Added, Error, Input, Reducer},
+    projector::{Added, Error, Input, Past, Reducer, Ruling},
     query::Documents as _,
+    source::Source,
 };
 
 pub mod changes;
@@ -25,6 +27,7 @@ pub(crate) mod history;
 pub(crate) mod indexes;
 pub(crate) mod keys;
 mod reading;
+pub(crate) mod rules;
 pub(crate) mod stored;
 
 pub use changes::{Change, Kind};
@@ -37,8 +40,8 @@ pub const VIEW: u8 = 1;
 /// Number of the view in which another one is folded afresh, to hold it against that.
 pub const SCRATCH_VIEW: u8 = 2;
 /// What this program understands of transactions, and how it keeps what comes of them. Since 2 indexes on `_mod` and `_id` have entries, since 3 histories have
-/// small changes.
-const VERSION: u64 = 3;
+/// small changes, since 4 events are judged.
+const VERSION: u64 = 4;
 
 /// Folds transactions into documents.
 pub struct Documents {
@@ -50,6 +53,7 @@ pub struct Documents {
     committed: Vec<Change>,
     feed: changes::Feed,
     indexes: indexes::Indexes,
+    rules: rules::Rules,
 }
 
 /// What happens to one document in a batch.
@@ -75,7 +79,23 @@ impl Documents {
             committed: Vec::new(),
             feed: changes::Feed::default(),
             indexes: indexes::Indexes::default(),
+            rules: rules::Rules::default(),
         }
+    }
+
+    /// Judges by rules with this. Without it, what is to be judged is held back.
+    #[must_use]
+    pub fn judged_by(mut self, judge: Option<Arc<dyn Judge>>) -> Self {
+        self.rules.set_judge(judge);
+        self
+    }
+
+    /// Denies what brings together more events of a document than this, as if that were the bound.
+    #[cfg(any(test, feature = "test-utils"))]
+    #[must_use]
+    pub fn bringing_together(mut self, most: usize) -> Self {
+        self.rules.bring_together(most);
+        self
     }
 
     /// Lets the positions of changes begin after this one, if they are not further already.
@@ -106,6 +126,32 @@ impl Reducer for Documents {
         keys::LAST_POSITION
     }
 
+    fn opened(&mut self, reader: &Reader<'_>) -> Result<(), Error> {
+        self.rules.load(reader)
+    }
+
+    fn has_rules(&self) -> bool {
+        self.rules.is_on()
+    }
+
+    fn sort_out(&mut self, added: Vec<Added>, batch: &mut Batch) -> Result<(Vec<Added>, Vec<Added>), Error> {
+        self.rules.sort_out(added, batch)
+    }
+
+    fn folded_before(&mut self, reader: &Reader<'_>, batch: &mut Batch) -> Result<Option<Vec<Stamp>>, Error> {
+        self.rules.folded_before(reader, batch)
+    }
+
+    fn judge(
+        &mut self,
+        event: &Added,
+        is_folded: bool,
+        past: &Past<'_>,
+        source: &dyn Source,
+    ) -> Result<(Ruling, usize), Error> {
+        self.rules.judge(event, is_folded, past, source)
+    }
+
     fn reduce(&mut self, input: Input<'_>, batch: &mut Batch) -> Result<(), Error> {
         let mut touched: BTreeMap<Target, Touched> = BTreeMap::new();
         for Added { stamp, body } in &input.removed {
@@ -114,8 +160,8 @@ impl Reducer for Documents {
             }
         }
         for Added { stamp, body } in &input.added {
-            let Some(transaction) = read(body) else { continue };
-            let transaction = Arc::new(ByTarget::new(transaction));
+            let known = self.rules.known(stamp);
+            let Some(transaction) = known.or_else(|| Some(Arc::new(ByTarget::new(read(body)?)))) else { continue };
             for target in transaction.targets() {
                 touched.entry(target.clone()).or_default().added.insert(*stamp, transaction.clone());
             }
@@ -123,6 +169,7 @@ impl Reducer for Documents {
         let mut folder = fold::Folder::new(input.reader, input.source, self.keep_every);
         let mut counts: BTreeMap<String, i64> = BTreeMap::new();
         for (target, touched) in touched {
+            self.rules.touch(&target, touched.added.keys().copied(), &touched.removed);
             let Some(mut folded) = folder.fold(&target, touched, batch)? else { continue };
             self.changes.extend(self.feed.note(&target, &mut folded, input.reader, batch)?);
             stored::write(&target, &folded, batch);
@@ -147,12 +194,14 @@ impl Reducer for Documents {
 
     fn committed(&mut self) {
         self.committed.append(&mut self.changes);
+        self.rules.committed();
     }
 
     fn aborted(&mut self) {
         self.changes.clear();
         self.feed.reset();
         self.indexes.forget();
+        self.rules.forget();
     }
 }
 

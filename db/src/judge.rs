@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value};
 
+pub(crate) mod case;
 #[cfg(feature = "javascript")]
 mod javascript;
 pub mod limits;

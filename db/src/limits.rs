@@ -130,3 +130,23 @@ pub const UNDO_READ_RECORDS: u64 = 16;
 pub const READ_LOGS: usize = 64;
 /// Positions of the feed of changes for each millisecond: more than can be given out in one, so that those of a later start are beyond those of an earlier one.
 pub const POSITIONS_PER_MILLISECOND: u64 = 1 << 20;
+/// How long an event waits for what is missing of its past before it is judged without that; and again when that has come. As long as clocks may differ: whoever
+/// cites what nobody has holds up no others for longer.
+pub const PAST_PATIENCE_MILLIS: u64 = 10 * 60 * 1_000;
+/// Records whose past is found in one step, each a few reads.
+pub const TRACED_RECORDS: usize = 4_096;
+/// Records of one log that are read ahead to find their past: who they cite, no bodies.
+pub const TRACED_AHEAD: usize = 128;
+/// Changes of a log's past between two that are kept whole: so many are read to know one.
+pub const WHOLE_PASTS: u8 = 64;
+/// Documents that are judged in one step: a rule may take a third of a second, most take a third of a millisecond.
+pub const JUDGED_DOCUMENTS: usize = 512;
+/// Events of one document that are applied again to find what an event's writer has seen, at the most: as many as two writers make who know nothing of each other
+/// and write each second for a day and a half. An event with a past that brings together more is denied, on every peer.
+pub const MAX_BROUGHT_TOGETHER: usize = 256 * 1024;
+/// States of one document that are kept in memory, as different writers have seen it.
+pub const BRANCHES: usize = 16;
+/// Bytes of all of them, and of the lists of their documents' events.
+pub const BRANCH_BYTES: usize = 32 * 1024 * 1024;
+/// Denied events that are listed at once.
+pub const MAX_DENIED_PAGE: usize = 1_000;

@@ -7,7 +7,7 @@
 //!   An event that turns out to cite something later than itself is taken back when that arrives, and counts again if that ceases to count;
 //! - an event far ahead of the local clock is held back, and with it the rest of its log, until its time has come.
 //!
-//! An event whose body has not arrived is passed over and folded in when it has.
+//! An event whose body has not arrived is passed over and folded in when it has. One that a rule may deny waits until it is judged.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,24 +19,32 @@ use bytes::Bytes;
 use spool_proto::{LogId, clock::Time};
 use spool_store::{
     View,
-    view::{Batch, Reader, after_prefix},
+    view::{Batch, Reader},
 };
 
 use crate::{
     Stamp,
-    limits::{BATCH_BYTES, BATCH_EVENTS, READ_BYTES, READ_EVENTS, READ_LOGS, REBUILD_KEYS, RETRIED_EVENTS},
+    limits::{BATCH_EVENTS, PAST_PATIENCE_MILLIS, READ_BYTES, READ_EVENTS, READ_LOGS, REBUILD_KEYS, RETRIED_EVENTS},
     source::{self, Body, Event, Page, Record, Source},
 };
 
 mod cursor;
 mod judge;
+mod judging;
 mod keys;
 mod passed;
 mod progress;
+mod rules;
+mod step;
 
 use cursor::Cursor;
+pub(crate) use keys::DENIED;
 pub(crate) use passed::{Positions, missing_bodies, positions, void_because_of_unfolded};
 pub use progress::{Held, Progress, Why};
+pub use rules::{Denial, Denied, Past, Ruling};
+use rules::{Judged, Moment, Rules};
+pub(crate) use rules::{Verdict, denied, denied_record, unjudged, verdict};
+use step::{Fold, Step, missing, read_one};
 
 /// Folds events into a view. Pure: the same events give the same view, in whatever order and batches they come.
 pub trait Reducer: Send {
@@ -45,6 +53,43 @@ pub trait Reducer: Send {
 
     /// A key that stays when everything is folded anew.
     fn lasting_key(&self) -> &'static [u8];
+
+    /// The view was opened, or is empty.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    fn opened(&mut self, reader: &Reader<'_>) -> Result<(), Error>;
+
+    /// Whether some events are judged.
+    fn has_rules(&self) -> bool;
+
+    /// Tells events that are folded in at once from those that are judged before. All are in their total order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    fn sort_out(&mut self, added: Vec<Added>, batch: &mut Batch) -> Result<(Vec<Added>, Vec<Added>), Error>;
+
+    /// Some of those events that were folded in before it was known that they are judged; none if there are no more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    fn folded_before(&mut self, reader: &Reader<'_>, batch: &mut Batch) -> Result<Option<Vec<Stamp>>, Error>;
+
+    /// Judges an event by its past, all of which is folded in; and how many documents it had to judge. `is_folded` says whether the event is, too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    fn judge(
+        &mut self,
+        event: &Added,
+        is_folded: bool,
+        past: &Past<'_>,
+        source: &dyn Source,
+    ) -> Result<(Ruling, usize), Error>;
 
     /// Folds a batch of events in, and takes others back. Keys of the view are the reducer's own, but for those that begin with a zero.
     ///
@@ -123,6 +168,8 @@ pub struct Projector<R> {
     /// Where to go on looking for bodies that have arrived; and to begin anew then, since more have arrived meanwhile.
     retry: Option<Vec<u8>>,
     retry_again: bool,
+    rules: Rules,
+    patience_millis: u64,
 }
 
 impl<R: Reducer> Projector<R> {
@@ -141,6 +188,8 @@ impl<R: Reducer> Projector<R> {
             missing: 0,
             retry: None,
             retry_again: false,
+            rules: Rules::default(),
+            patience_millis: PAST_PATIENCE_MILLIS,
         };
         projector.load()?;
         Ok(projector)
@@ -160,6 +209,8 @@ impl<R: Reducer> Projector<R> {
             Some(_) => {}
         }
         let reader = self.view.reader();
+        self.reducer.opened(&reader)?;
+        self.rules = Rules::load(&reader, self.reducer.has_rules())?;
         self.cursors = cursor::load(&reader)?;
         self.awaited = judge::awaited(&reader)?;
         self.missing = 0;
@@ -181,6 +232,12 @@ impl<R: Reducer> Projector<R> {
         (self.cursors, self.awaited, self.missing) = Default::default();
         (self.retry, self.retry_again) = Default::default();
         self.load()
+    }
+
+    /// Judges at once, without what is missing then.
+    pub(crate) fn without_patience(mut self) -> Self {
+        self.patience_millis = 0;
+        self
     }
 
     /// Reads with these keys from now on.
@@ -244,7 +301,7 @@ impl<R: Reducer> Projector<R> {
         let ends = logs.iter().copied().collect();
         let mut step = Step { reader: &reader, source: &*source, ends, fold: Fold::default(), batch: Batch::default() };
         for (log, until) in &logs {
-            self.take_back(log, *until, &mut step)?;
+            self.take_back(log, *until, now_millis, &mut step)?;
         }
         if blocks_arrived && self.missing > 0 {
             self.retry_again = self.retry.is_some();
@@ -254,20 +311,32 @@ impl<R: Reducer> Projector<R> {
         let mut held = Vec::new();
         let more = self.read(&logs, now_millis, &mut held)?;
         self.fold(now_millis, &mut step)?;
-        let Step { mut fold, mut batch, .. } = step;
+        let Step { mut fold, mut batch, ends, .. } = step;
         let events = fold.added.len() + fold.removed.len();
+        fold.added.sort_unstable_by_key(|added| added.stamp);
+        fold.removed.sort_unstable_by_key(|removed| removed.stamp);
+        fold.added = self.sort_out(fold.added, &mut batch)?;
         for (log, cursor) in self.cursors.iter_mut().filter(|(_, cursor)| cursor.moved) {
             batch.put(keys::cursor(log), cursor.to_bytes());
             cursor.moved = false;
         }
+        self.rules.store(&mut batch);
         if !batch.is_empty() {
-            fold.added.sort_unstable_by_key(|added| added.stamp);
-            fold.removed.sort_unstable_by_key(|removed| removed.stamp);
             let input = Input { reader: &reader, source: &*source, added: fold.added, removed: fold.removed };
             self.reducer.reduce(input, &mut batch)?;
             self.view.write(batch)?;
             self.reducer.committed();
         }
+        let moment = Moment {
+            reader: &reader,
+            source: &*source,
+            ends: &ends,
+            folded: self.positions().collect(),
+            now_millis,
+            patience_millis: self.patience_millis,
+            is_missing: self.missing > 0,
+        };
+        let more = self.judge(&moment, &mut held)? | more;
         let more = self.work(&reader)? || more || self.retry.is_some();
         if !more {
             self.list_missing(&reader, &mut held)?;
@@ -285,7 +354,7 @@ impl<R: Reducer> Projector<R> {
     }
 
     /// A log ends earlier than it did: it was forked there. What cited those records is judged anew.
-    fn take_back(&mut self, log: &LogId, until: u64, step: &mut Step<'_>) -> Result<(), Error> {
+    fn take_back(&mut self, log: &LogId, until: u64, now_millis: u64, step: &mut Step<'_>) -> Result<(), Error> {
         let Some(cursor) = self.cursors.get_mut(log).filter(|cursor| cursor.counter > until) else { return Ok(()) };
         let (mut after, end) = (until, cursor.counter);
         cursor.rewind(until);
@@ -297,17 +366,20 @@ impl<R: Reducer> Projector<R> {
             for record in records {
                 let Some(stamp) = record.stamp(log) else { continue };
                 judge::forget(&stamp, &record, step)?;
+                self.rules.forget(log, record.counter, &mut step.batch);
                 if step.delete_if_there(keys::missing(log, record.counter))? {
                     self.missing = self.missing.saturating_sub(1);
                 }
                 step.fold.remove(stamp, record);
             }
         }
+        self.rules.trace_from(log, until + 1, step.reader)?;
         for stamp in judge::void_because_of(log, until, step.reader)? {
             step.batch.delete(keys::void(&stamp));
             let Some(citing) = stamp.log_id().filter(|log| stamp.counter <= step.end(log)) else { continue };
+            self.rules.trace_from(&citing, stamp.counter, step.reader)?;
             if let Some(record) = read_one(step.source, &citing, stamp.counter)? {
-                self.admit(&citing, record, step)?;
+                self.admit(&citing, record, now_millis, step)?;
             }
         }
         Ok(())
@@ -349,16 +421,18 @@ impl<R: Reducer> Projector<R> {
             while step.fold.has_room() {
                 let Some(cursor) = self.cursors.get_mut(&log) else { break };
                 let Some((record, above)) = cursor.next(now_millis, limit) else { break };
+                self.rules.offer(&log, &record);
                 let Some(stamp) = record.stamp(&log) else { continue };
                 if self.awaited.contains(log.public_key()) {
                     for citing in judge::citing(&stamp, &record, step)? {
                         step.fold.take_back(citing, step.source)?;
+                        self.make_void(&citing, step)?;
                     }
                 }
                 if stamp.time <= above {
                     step.batch.put(keys::void(&stamp), Bytes::new());
                 } else {
-                    self.admit(&log, record, step)?;
+                    self.admit(&log, record, now_millis, step)?;
                 }
             }
         }
@@ -366,12 +440,12 @@ impl<R: Reducer> Projector<R> {
     }
 
     /// Folds an event in, unless it cites something later or its body is not here.
-    fn admit(&mut self, log: &LogId, record: Record, step: &mut Step<'_>) -> Result<(), Error> {
+    fn admit(&mut self, log: &LogId, record: Record, now_millis: u64, step: &mut Step<'_>) -> Result<(), Error> {
         let (Some(stamp), Event::Open { heads, body, .. }) = (record.stamp(log), &record.event) else { return Ok(()) };
         if let Some(cited) = judge::later(&stamp, heads, step, &mut self.awaited)? {
             step.batch.put(keys::void(&stamp), keys::cited(cited.log.public_key(), cited.counter));
         } else if *body == Body::Missing {
-            step.batch.put(keys::missing(log, record.counter), Bytes::new());
+            step.batch.put(keys::missing(log, record.counter), now_millis.to_be_bytes().to_vec());
             self.missing += 1;
         } else {
             step.fold.add(stamp, record);
@@ -398,6 +472,8 @@ impl<R: Reducer> Projector<R> {
             self.missing = self.missing.saturating_sub(1);
             if step.reader.get(&keys::void(&stamp))?.is_none() {
                 step.fold.add(stamp, record);
+                // Who has waited for too long was judged without it.
+                self.rules.judge_after(&log, counter, step.reader)?;
             }
         }
         Ok(())
@@ -410,83 +486,4 @@ impl<R: Reducer> Projector<R> {
         }
         Ok(())
     }
-}
-
-/// One step in the making.
-struct Step<'a> {
-    reader: &'a Reader<'a>,
-    source: &'a dyn Source,
-    /// The last record of each log that counts.
-    ends: BTreeMap<LogId, u64>,
-    fold: Fold,
-    batch: Batch,
-}
-
-impl Step<'_> {
-    fn end(&self, log: &LogId) -> u64 {
-        self.ends.get(log).copied().unwrap_or(0)
-    }
-
-    fn delete_if_there(&mut self, key: Vec<u8>) -> Result<bool, Error> {
-        let there = self.reader.get(&key)?.is_some();
-        if there {
-            self.batch.delete(key);
-        }
-        Ok(there)
-    }
-}
-
-/// What a step gives to the reducer.
-#[derive(Default)]
-struct Fold {
-    added: Vec<Added>,
-    removed: Vec<Added>,
-    bytes: usize,
-}
-
-impl Fold {
-    fn has_room(&self) -> bool {
-        self.added.len() < BATCH_EVENTS && self.bytes < BATCH_BYTES
-    }
-
-    fn add(&mut self, stamp: Stamp, record: Record) {
-        if let Event::Open { body: Body::Here(body), .. } = record.event {
-            self.bytes += body.len();
-            self.added.push(Added { stamp, body });
-        }
-    }
-
-    fn remove(&mut self, stamp: Stamp, record: Record) {
-        if let Event::Open { body: Body::Here(body), .. } = record.event {
-            self.bytes += body.len();
-            self.removed.push(Added { stamp, body });
-        }
-    }
-
-    /// An event has turned out to cite something later than itself.
-    fn take_back(&mut self, stamp: Stamp, source: &dyn Source) -> Result<(), Error> {
-        if let Some(at) = self.added.iter().position(|added| added.stamp == stamp) {
-            self.added.swap_remove(at);
-            return Ok(());
-        }
-        let Some(log) = stamp.log_id() else { return Ok(()) };
-        if let Some(record) = read_one(source, &log, stamp.counter)? {
-            self.remove(stamp, record);
-        }
-        Ok(())
-    }
-}
-
-fn read_one(source: &dyn Source, log: &LogId, counter: u64) -> Result<Option<Record>, Error> {
-    let page = Page { count: 1, bytes: 0 };
-    Ok(source.records(log, counter.saturating_sub(1), counter, page)?.pop())
-}
-
-fn missing(reader: &Reader<'_>, from: &[u8], count: usize) -> Result<Vec<(LogId, u64)>, Error> {
-    let mut found = Vec::new();
-    reader.scan(from, &after_prefix(keys::MISSING), &mut |key, _| {
-        found.extend(keys::log_and_counter(key));
-        if found.len() < count { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
-    Ok(found)
 }

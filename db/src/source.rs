@@ -19,6 +19,13 @@ pub trait Source: Send + Sync {
     /// [`Error`].
     fn logs(&self) -> Result<Vec<(LogId, u64)>, Error>;
 
+    /// The first record of a log that does not count because the log was forked there or before; `None` while no fork is known.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    fn fork(&self, log: &LogId) -> Result<Option<u64>, Error>;
+
     /// The next records of a log after a counter, oldest first: as many as fit, at least one if there is one.
     ///
     /// # Errors

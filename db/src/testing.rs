@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use spool_proto::{
-    Cid, LogId, ThreadId, ThreadKeys, block,
+    Cid, IdentityKey, LogId, ThreadId, ThreadKeys, block,
     clock::Time,
     event::CitedHead,
     id::Variant,
@@ -23,18 +23,21 @@ use spool_store::{
 };
 
 use crate::{
-    Database, Limits, Projector, Transaction,
-    database::{Appender, Done, Receipt},
+    Database, Projector, Transaction,
     documents::{self, Documents},
-    projector::Progress,
+    judge::Judge,
+    projector::{self, Denied, Progress},
     source::{self, Body, Event, Page, Record, Source},
 };
 
 pub mod drafts;
 pub mod hostile;
+mod local;
 pub mod oracle;
 mod peer;
+pub mod rules;
 
+pub use local::Local;
 pub use peer::Peer;
 
 /// A wall clock that is ahead of every event of a test, unless the test wants otherwise: milliseconds since 1970.
@@ -138,6 +141,13 @@ impl Delivered {
         }
     }
 
+    /// What a new event of a log cites: the last of all others that have been delivered.
+    fn heads(&self, world: &World, own: &LogId) -> Vec<CitedHead> {
+        let logs: Vec<_> = self.arrived().logs.keys().copied().filter(|log| log != own).collect();
+        let ends = logs.into_iter().map(|log| (log, self.end(&log))).filter(|(_, end)| *end > 0);
+        ends.take(spool_proto::limits::MAX_CITED_HEADS).map(|(log, end)| world.head(&log, end)).collect()
+    }
+
     fn end(&self, log: &LogId) -> u64 {
         let arrived = self.arrived();
         let until = arrived.logs.get(log).copied().unwrap_or(0);
@@ -151,13 +161,18 @@ impl Source for Delivered {
         Ok(logs.into_iter().map(|log| (log, self.end(&log))).collect())
     }
 
+    fn fork(&self, log: &LogId) -> Result<Option<u64>, source::Error> {
+        Ok(self.arrived().forks.get(log).copied())
+    }
+
     fn records(&self, log: &LogId, after: u64, until: u64, page: Page) -> Result<Vec<Record>, source::Error> {
         let world = self.world.lock().expect("no panic while locked");
         let arrived = self.arrived();
         let until = until.min(arrived.logs.get(log).copied().unwrap_or(0));
         let Some(records) = world.logs.get(log) else { return Ok(Vec::new()) };
-        let records = records.iter().filter(|record| record.counter > after && record.counter <= until);
-        let mut records: Vec<Record> = records.take(page.count).cloned().collect();
+        let place = |counter: u64| usize::try_from(counter).map_or(records.len(), |place| place.min(records.len()));
+        let records = records.get(place(after)..place(until)).unwrap_or_default();
+        let mut records: Vec<Record> = records.iter().take(page.count).cloned().collect();
         for record in &mut records {
             if let Event::Open { body, .. } = &mut record.event
                 && arrived.missing.contains(&(*log, record.counter))
@@ -177,8 +192,10 @@ impl Source for Delivered {
         }))
     }
 
-    fn author(&self, _: &LogId) -> Result<Option<Author>, source::Error> {
-        Ok(None)
+    /// Each log is of somebody else, whose key is that of the log.
+    fn author(&self, log: &LogId) -> Result<Option<Author>, source::Error> {
+        let key = IdentityKey::from_bytes(log.public_key()).ok();
+        Ok(key.map(|key| Author { key, via: None }))
     }
 }
 
@@ -189,6 +206,7 @@ pub struct Replica {
     /// Its view.
     pub view: View,
     projector: Projector<Documents>,
+    judge: Option<Arc<dyn Judge>>,
 }
 
 /// Rooms for views, one for each replica, in one store.
@@ -249,16 +267,29 @@ impl Rooms {
     ///
     /// If the room cannot be read.
     pub fn replica(&self, room: u8) -> Replica {
+        self.judging(room, None)
+    }
+
+    /// The same, and it judges by rules.
+    ///
+    /// # Panics
+    ///
+    /// If the room cannot be read.
+    pub fn judging(&self, room: u8, judge: Option<Arc<dyn Judge>>) -> Replica {
         let delivered = Delivered { world: self.world.clone(), arrived: Arc::default() };
         let view = self.view(room);
-        let projector = open(&view, &delivered);
-        Replica { delivered, view, projector }
+        let projector = open(&view, &delivered, judge.clone());
+        Replica { delivered, view, projector, judge }
     }
 }
 
+/// Events that are brought together for a rule in tests, at the most.
+pub const BROUGHT_TOGETHER: usize = 8;
+
 /// States are kept often, since tests are short.
-fn open(view: &View, delivered: &Delivered) -> Projector<Documents> {
-    Projector::open(view.clone(), Arc::new(delivered.clone()), Documents::keeping(3)).expect("the view opens")
+fn open(view: &View, delivered: &Delivered, judge: Option<Arc<dyn Judge>>) -> Projector<Documents> {
+    let documents = Documents::keeping(3).judged_by(judge).bringing_together(BROUGHT_TOGETHER);
+    Projector::open(view.clone(), Arc::new(delivered.clone()), documents).expect("the view opens")
 }
 
 impl Replica {
@@ -313,7 +344,7 @@ impl Replica {
 
     /// Forgets all but what is stored.
     pub fn restart(&mut self) {
-        self.projector = open(&self.view, &self.delivered);
+        self.projector = open(&self.view, &self.delivered, self.judge.clone());
     }
 
     /// Drops the view.
@@ -328,6 +359,15 @@ impl Replica {
     /// The projector.
     pub fn projector(&mut self) -> &mut Projector<Documents> {
         &mut self.projector
+    }
+
+    /// The denied events.
+    ///
+    /// # Panics
+    ///
+    /// If the view cannot be read.
+    pub fn denied(&self) -> Vec<Denied> {
+        projector::denied(&self.view.reader(), None, usize::MAX).expect("the view can be read")
     }
 
     /// The hash over all documents.
@@ -346,106 +386,6 @@ impl Replica {
     /// If the view cannot be read.
     pub fn document(&self, target: &crate::Target) -> crate::Document {
         documents::document(&self.view.reader(), target).expect("the view can be read").unwrap_or_default()
-    }
-}
-
-/// The body of an event, and who waits for it.
-type Queued = (Vec<u8>, Done);
-
-/// A writer's own node: its log grows with what it commits. Nothing is folded before the test says so.
-#[derive(Clone)]
-pub struct Local {
-    /// What this node has.
-    pub delivered: Delivered,
-    log: LogId,
-    queue: Arc<Mutex<Vec<Queued>>>,
-}
-
-impl Local {
-    /// Puts queued events into the log; returns how many.
-    ///
-    /// # Panics
-    ///
-    /// If another thread panicked with it.
-    pub fn append_queued(&self) -> usize {
-        self.append_queued_before_telling(|| {})
-    }
-
-    /// The same, and does something after each before its writer is told.
-    ///
-    /// # Panics
-    ///
-    /// If another thread panicked with it.
-    pub fn append_queued_before_telling(&self, act: impl Fn()) -> usize {
-        let queued = std::mem::take(&mut *self.queue.lock().expect("no panic while locked"));
-        let count = queued.len();
-        for (body, done) in queued {
-            let mut world = self.delivered.world.lock().expect("no panic while locked");
-            let times = world.logs.values().flatten().filter_map(|record| record.stamp(&self.log));
-            let last = times.map(|stamp| stamp.time).max().unwrap_or_default();
-            let time = Time::after(last, NOW - 1_000);
-            let counter = world.append(self.log, time, Vec::new(), body.into());
-            drop(world);
-            self.delivered.arrived().logs.insert(self.log, counter);
-            act();
-            done(Ok(Receipt { log: self.log, counter, time }));
-        }
-        count
-    }
-
-    /// Lets all queued events fail; returns how many.
-    ///
-    /// # Panics
-    ///
-    /// If another thread panicked with it.
-    pub fn fail_queued(&self) -> usize {
-        let queued = std::mem::take(&mut *self.queue.lock().expect("no panic while locked"));
-        let count = queued.len();
-        queued.into_iter().for_each(|(_, done)| done(Err("the disk is full".into())));
-        count
-    }
-}
-
-impl Appender for Local {
-    fn now_millis(&self) -> u64 {
-        NOW
-    }
-
-    fn random(&self) -> [u8; 10] {
-        [7; 10]
-    }
-
-    fn own_log(&self) -> Option<LogId> {
-        self.delivered.arrived().logs.contains_key(&self.log).then_some(self.log)
-    }
-
-    fn append(&self, _: Option<spool_proto::IdentityKey>, body: Vec<u8>, done: Done) {
-        self.queue.lock().expect("no panic while locked").push((body, done));
-    }
-}
-
-impl Rooms {
-    /// A database that writes a log of its own.
-    ///
-    /// # Panics
-    ///
-    /// If the room cannot be read.
-    pub fn database(&self, room: u8) -> (Database, Local) {
-        self.database_within(room, Limits::default())
-    }
-
-    /// The same, with limits for what is written there.
-    ///
-    /// # Panics
-    ///
-    /// If the room cannot be read.
-    pub fn database_within(&self, room: u8, limits: Limits) -> (Database, Local) {
-        let delivered = Delivered { world: self.world.clone(), arrived: Arc::default() };
-        let view = self.view(room);
-        let local = Local { delivered: delivered.clone(), log: World::log(room), queue: Arc::default() };
-        let database =
-            Database::open(view, Arc::new(delivered), Box::new(local.clone()), limits).expect("the view opens");
-        (database, local)
     }
 }
 

@@ -8,6 +8,7 @@ use spool_store::view::Reader;
 use crate::{Document, Target, Transaction, collection::Definition, documents, history::VersionId, projector};
 
 mod error;
+mod filter;
 mod guard;
 mod keep_both;
 mod overlay;
@@ -16,6 +17,7 @@ mod save;
 mod write;
 
 pub use error::{Error, Kind};
+pub use filter::Filter;
 pub use guard::Misfit;
 pub use read::Read;
 pub(crate) use read::of;

@@ -306,7 +306,7 @@ fn whoever_has_all_before_a_restart_misses_nothing_by_it() {
     let before = rig.database.position();
     let source = Arc::new(rig.local.delivered.clone());
     let later = Box::new(Later(rig.local.clone()));
-    let again = Database::open(rig._rooms.view(1), source, later, Limits::default()).unwrap();
+    let again = Database::open(rig._rooms.view(1), source, later, Limits::default(), None).unwrap();
     assert!(again.position() > before);
     for change in 0..2 {
         let set = |write: &mut Write<'_>| write.set(&film("1"), path("n"), change.into());

@@ -26,6 +26,10 @@ impl<S: Source> Source for Older<S> {
         self.0.logs()
     }
 
+    fn fork(&self, log: &LogId) -> Result<Option<u64>, source::Error> {
+        self.0.fork(log)
+    }
+
     fn records(&self, log: &LogId, after: u64, until: u64, page: Page) -> Result<Vec<Record>, source::Error> {
         let mut records = self.0.records(log, after, until, page)?;
         for record in &mut records {

@@ -6,14 +6,19 @@ use bytes::Bytes;
 use futures::channel::mpsc;
 use serde_json::json;
 use spool_integration_tests::daemon::{Daemon, Repo};
-use spool_node::threads::pb::{
-    self, CollectionConfig, api_client::ApiClient, write_transaction_request::Option as Step,
+use spool_node::threads::{
+    net_pb::{self, api_client::ApiClient as NetworkClient},
+    pb::{self, CollectionConfig, api_client::ApiClient, write_transaction_request::Option as Step},
 };
 use spool_proto::{ThreadId, id::Variant};
 use tonic::{Code, transport::Channel};
 
 async fn client(daemon: &Daemon) -> ApiClient<Channel> {
     ApiClient::connect(format!("http://{}", daemon.api())).await.expect("a daemon that is ready")
+}
+
+async fn network(daemon: &Daemon) -> NetworkClient<Channel> {
+    NetworkClient::connect(format!("http://{}", daemon.api())).await.expect("a daemon that is ready")
 }
 
 fn json(value: &serde_json::Value) -> Bytes {
@@ -91,4 +96,70 @@ async fn whoever_holds_a_transaction_and_does_nothing_makes_way() {
     assert!(has(&mut client, &id, "waits").await);
     assert!(!has(&mut client, &id, "idle").await);
     assert_eq!(daemon.stop().code(), Some(0));
+}
+
+/// Threads and records beneath databases: made on one daemon, added on another from an address and a key, and heard of there.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_travel_between_daemons_by_address_and_key() {
+    let (here, there) = (Repo::new("here"), Repo::new("there"));
+    let daemons = [here.start(&[]), there.start(&[])];
+    let mut one = network(&daemons[0]).await;
+    let mut two = network(&daemons[1]).await;
+    let host = one.get_host_id(net_pb::GetHostIdRequest {}).await.expect("an answer").into_inner().peer_id;
+    assert_eq!(spool_proto::PeerId::from_bytes(&host).expect("a peer id").to_string(), daemons[0].peer());
+
+    let id = Bytes::copy_from_slice(ThreadId::new(Variant::Raw, [7; 32]).as_bytes());
+    let create = net_pb::CreateThreadRequest { thread_id: id.clone(), keys: None };
+    let made = one.create_thread(create.clone()).await.expect("a new thread").into_inner();
+    assert_eq!((made.thread_key.len(), made.logs.len()), (64, 0));
+    assert_eq!(one.create_thread(create).await.expect_err("it is there").message(), "thread already exists");
+    let address = made.addrs.first().expect("an address").clone();
+    let keys = Some(net_pb::Keys { thread_key: made.thread_key.clone(), ..Default::default() });
+    two.add_thread(net_pb::AddThreadRequest { addr: address, keys }).await.expect("it is added");
+    let subscribe = net_pb::SubscribeRequest { thread_i_ds: vec![id.clone()] };
+    let mut records = two.subscribe(subscribe).await.expect("a stream").into_inner();
+
+    let create = |body: Bytes| net_pb::CreateRecordRequest { thread_id: id.clone(), body };
+    let nonsense = one.create_record(create(Bytes::from_static(&[0xff]))).await.expect_err("no DAG-CBOR");
+    assert_eq!(nonsense.code(), Code::InvalidArgument);
+    // {"a": 1}
+    let made =
+        one.create_record(create(Bytes::from_static(&[0xa1, 0x61, b'a', 1]))).await.expect("a record").into_inner();
+    let record = made.record.expect("it is told");
+    let arrived = loop {
+        let next = tokio::time::timeout(Duration::from_secs(60), records.message()).await.expect("in time");
+        let next = next.expect("no error").expect("it goes on").record.expect("a record");
+        // A log begins with a record of its own.
+        if next.record_node == record.record_node {
+            break next;
+        }
+    };
+    assert_eq!(arrived, record, "the same bytes on both nodes");
+    let cid = spool_proto::block::cid(&record.record_node);
+    let get = net_pb::GetRecordRequest { thread_id: id.clone(), record_id: cid.to_bytes().into() };
+    assert_eq!(two.get_record(get).await.expect("it is here").into_inner().record, Some(record.clone()));
+    let add = net_pb::AddRecordRequest { thread_id: id.clone(), log_id: made.log_id, record: Some(record) };
+    two.add_record(add).await.expect("it is known");
+
+    two.pull_thread(net_pb::PullThreadRequest { thread_id: id.clone() }).await.expect("nothing is new");
+    let info =
+        two.get_thread(net_pb::GetThreadRequest { thread_id: id.clone() }).await.expect("it is here").into_inner();
+    assert_eq!(info.logs.len(), 1);
+    assert!(info.logs[0].priv_key.is_empty(), "it never leaves its node");
+    two.delete_thread(net_pb::DeleteThreadRequest { thread_id: id.clone() }).await.expect("nobody uses it");
+    let gone = two.get_thread(net_pb::GetThreadRequest { thread_id: id }).await.expect_err("it is gone");
+    assert_eq!((gone.code(), gone.message()), (Code::Unknown, "thread not found"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_thread_of_a_database_is_in_use() {
+    let repo = Repo::new("in-use");
+    let daemon = repo.start(&[]);
+    let id = database(&mut client(&daemon).await, 1).await;
+    let mut network = network(&daemon).await;
+    let body = Bytes::from_static(&[0xa0]);
+    let refused = network.create_record(net_pb::CreateRecordRequest { thread_id: id.clone(), body }).await;
+    assert_eq!(refused.expect_err("it is refused").message(), "cannot create record: thread is in use");
+    let refused = network.delete_thread(net_pb::DeleteThreadRequest { thread_id: id }).await;
+    assert_eq!(refused.expect_err("it is refused").message(), "cannot delete thread: thread is in use");
 }

@@ -6,10 +6,12 @@ use serde_json::Value;
 
 use super::{
     definition::{Definition, Index, check_kept, check_path},
+    rule::Rule,
     schema::{self, Schema, short},
 };
 use crate::{
     Path,
+    judge::limits::SOURCE_BYTES,
     limits::{MAX_INDEXES, MAX_KEEP_BOTH, MAX_NAME_BYTES},
 };
 
@@ -42,6 +44,9 @@ pub enum Error {
     /// Not kept to begin with.
     #[error("{} does not keep both values", short(.0))]
     NotKept(String),
+    /// A rule that nothing runs.
+    #[error("a rule has at most {} bytes; this one has {_0}", SOURCE_BYTES)]
+    RuleTooLarge(usize),
     /// More indexes than permitted.
     #[error("a collection has at most {MAX_INDEXES} indexes: remove one first")]
     TooManyIndexes,
@@ -57,6 +62,13 @@ pub struct Builder(Definition);
 /// Letters, digits, single hyphens between them. What begins with an underscore is Spool's own.
 pub(super) fn is_name(name: &str) -> bool {
     !name.starts_with('_') && crate::operation::check_collection(name).is_ok()
+}
+
+fn check_rule(source: &str) -> Result<Rule, Error> {
+    if source.len() > SOURCE_BYTES {
+        return Err(Error::RuleTooLarge(source.len()));
+    }
+    Ok(Rule::Source(source.to_owned()))
 }
 
 impl Builder {
@@ -86,6 +98,26 @@ impl Builder {
     pub fn schema(mut self, schema: Option<Value>) -> Result<Self, Error> {
         schema.as_ref().map(Schema::compile).transpose()?;
         self.0.schema = schema;
+        Ok(self)
+    }
+
+    /// Gives it a rule that decides on writes, the body of a function of `writer`, `event` and `instance`; `None` for none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RuleTooLarge`].
+    pub fn validator(mut self, source: Option<&str>) -> Result<Self, Error> {
+        self.0.validator = source.map(check_rule).transpose()?;
+        Ok(self)
+    }
+
+    /// Gives it a rule that decides what a reader sees, the body of a function of `reader` and `instance`; `None` for none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RuleTooLarge`].
+    pub fn filter(mut self, source: Option<&str>) -> Result<Self, Error> {
+        self.0.filter = source.map(check_rule).transpose()?;
         Ok(self)
     }
 

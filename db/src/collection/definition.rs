@@ -9,10 +9,12 @@ use serde_json::{Map, Value, json};
 
 use super::{
     builder,
+    rule::{FILTER, Rule, VALIDATOR, rule},
     schema::{self, Schema, clip, short},
 };
 use crate::{
     Change, Path,
+    judge::limits::SOURCE_BYTES,
     limits::{MAX_INDEX_DEPTH, MAX_INDEX_PATH_BYTES, MAX_INDEXES, MAX_KEEP_BOTH, MAX_PROBLEMS},
 };
 
@@ -44,6 +46,10 @@ pub struct Definition {
     pub indexes: Vec<Index>,
     /// The fields, sorted, whose concurrent values stay side by side; none lies within another.
     pub keep_both: Vec<Path>,
+    /// Decides whether a write is accepted.
+    pub validator: Option<Rule>,
+    /// Decides what a reader sees.
+    pub filter: Option<Rule>,
     /// Fields of the definition that this program does not know.
     pub other: Map<String, Value>,
     /// What was left out as it makes no sense, for people.
@@ -62,8 +68,16 @@ impl Definition {
             let checked = schema::check(schema);
             checked.inspect_err(|error| problems.note(format_args!("schema: {error}"))).is_ok()
         });
+        let rules = [VALIDATOR, FILTER].map(|name| rule(fields, name));
+        for (name, _) in [VALIDATOR, FILTER].iter().zip(&rules).filter(|(_, rule)| **rule == Some(Rule::Unusable)) {
+            problems
+                .note(format_args!("{name}: not a text of at most {SOURCE_BYTES} bytes, so it lets nothing through"));
+        }
+        let [validator, filter] = rules;
         Self {
             name: name.to_owned(),
+            validator,
+            filter,
             schema: schema.cloned(),
             indexes: indexes(fields.get(INDEXES), &mut problems),
             keep_both: keep_both(fields.get(KEEP_BOTH), &mut problems),
@@ -79,11 +93,18 @@ impl Definition {
         if let Some(schema) = &self.schema {
             fields.insert(SCHEMA.to_owned(), schema.clone());
         }
+        for (name, rule) in self.rules() {
+            fields.extend(rule.map(|rule| (name.to_owned(), rule.to_value())));
+        }
         let indexes = self.indexes.iter().map(|index| (index.path.to_string(), attributes(index)));
         fields.insert(INDEXES.to_owned(), Value::Object(indexes.collect()));
         let keep_both = self.keep_both.iter().map(|path| (path.to_string(), Value::Bool(true)));
         fields.insert(KEEP_BOTH.to_owned(), Value::Object(keep_both.collect()));
         fields
+    }
+
+    fn rules(&self) -> [(&'static str, Option<&Rule>); 2] {
+        [(VALIDATOR, self.validator.as_ref()), (FILTER, self.filter.as_ref())]
     }
 
     /// Its schema, compiled; none if it has none.
@@ -102,7 +123,7 @@ impl Definition {
 }
 
 fn is_known(field: &str) -> bool {
-    [SCHEMA, INDEXES, KEEP_BOTH].contains(&field)
+    [SCHEMA, INDEXES, KEEP_BOTH, VALIDATOR, FILTER].contains(&field)
 }
 
 fn attributes(index: &Index) -> Value {
@@ -111,7 +132,7 @@ fn attributes(index: &Index) -> Value {
 
 /// What changes of the document in [`COLLECTIONS`] turn one definition into another; without a first one they create it. Fields unknown to this program stay.
 ///
-/// Made so that concurrent changes merge well: each index and each field that keeps both values is a field of its own, and a schema
+/// Made so that concurrent changes merge well: each index and each field that keeps both values is a field of its own, and a schema or a rule
 /// takes the place of another as a whole.
 pub fn changes(from: Option<&Definition>, to: &Definition) -> Vec<Change> {
     let mut changes = Vec::new();
@@ -130,6 +151,14 @@ pub fn changes(from: Option<&Definition>, to: &Definition) -> Vec<Change> {
     }
     if from.is_none() {
         return changes;
+    }
+    for ((name, before), (_, after)) in
+        before.rules().into_iter().zip(to.rules()).filter(|(before, after)| before != after)
+    {
+        let _ = before;
+        let at = Path::new([name]);
+        changes
+            .push(after.map_or_else(|| Change::Unset(at.clone()), |rule| Change::Replace(at.clone(), rule.to_value())));
     }
     let unique = |definition: &Definition| -> BTreeMap<Path, Value> {
         definition.indexes.iter().map(|index| (index.path.clone(), attributes(index))).collect()

@@ -4,7 +4,13 @@ use std::collections::BTreeMap;
 
 use spool_proto::LogId;
 
-use super::{Committed, Receipt, Target, unique::Claim};
+use spool_store::view::Reader;
+
+use super::{Committed, Error, Receipt, Target, unique::Claim};
+use crate::projector::{self, Verdict};
+
+/// Who waits for a transaction, and what there is to tell.
+type Told = (Committed, Result<Receipt, Error>);
 
 #[derive(Default)]
 pub(super) struct Commits {
@@ -48,6 +54,11 @@ impl Commits {
         self.stopped
     }
 
+    /// How far a log was folded when that was last looked at.
+    pub(super) fn folded_until(&self, log: &LogId) -> u64 {
+        self.folded.get(log).copied().unwrap_or(0)
+    }
+
     pub(super) fn begin(&mut self, targets: Vec<Target>, claims: BTreeMap<Claim, Target>, done: Committed) -> u64 {
         let number = self.next;
         self.next += 1;
@@ -59,29 +70,38 @@ impl Commits {
     }
 
     /// An event was appended, or not. Returns who waits for that, if there is nothing more to wait for.
-    pub(super) fn appended<E>(&mut self, number: u64, result: &Result<Receipt, E>) -> Option<Committed> {
+    pub(super) fn appended(
+        &mut self,
+        number: u64,
+        result: Result<Receipt, Box<dyn std::error::Error + Send + Sync>>,
+        view: &Reader<'_>,
+    ) -> Option<Told> {
         let commit = self.under_way.get_mut(&number)?;
-        if let Ok(receipt) = result {
-            commit.receipt = Some(*receipt);
-            if self.folded.get(&receipt.log).is_none_or(|until| *until < receipt.counter) {
-                return None;
+        let result = match result {
+            Err(error) => Err(Error::Append(error)),
+            Ok(receipt) => {
+                commit.receipt = Some(receipt);
+                if self.folded.get(&receipt.log).is_none_or(|until| *until < receipt.counter) {
+                    return None;
+                }
+                outcome(&receipt, view)?
             }
-        }
-        self.end(number).map(|commit| commit.done)
+        };
+        self.end(number).map(|commit| (commit.done, result))
     }
 
     /// More was folded. Returns all whose events are among that.
-    pub(super) fn folded(&mut self, folded: impl Iterator<Item = (LogId, u64)>) -> Vec<(Committed, Receipt)> {
+    pub(super) fn folded(&mut self, folded: impl Iterator<Item = (LogId, u64)>, view: &Reader<'_>) -> Vec<Told> {
         self.folded.extend(folded);
         let folded = &self.folded;
-        let ready = self.under_way.iter().filter(|(_, commit)| {
-            commit
-                .receipt
-                .is_some_and(|receipt| folded.get(&receipt.log).is_some_and(|until| *until >= receipt.counter))
+        let ready = self.under_way.iter().filter_map(|(number, commit)| {
+            let receipt = commit.receipt?;
+            let is_folded = folded.get(&receipt.log).is_some_and(|until| *until >= receipt.counter);
+            is_folded.then(|| outcome(&receipt, view)).flatten().map(|result| (*number, result))
         });
-        let ready: Vec<_> = ready.map(|(number, _)| *number).collect();
-        let ended = ready.into_iter().filter_map(|number| self.end(number));
-        ended.filter_map(|commit| Some((commit.done, commit.receipt?))).collect()
+        let ready: Vec<_> = ready.collect();
+        let ended = ready.into_iter().filter_map(|(number, result)| Some((self.end(number)?.done, result)));
+        ended.collect()
     }
 
     fn end(&mut self, number: u64) -> Option<Commit> {
@@ -98,5 +118,15 @@ impl Commits {
             self.claims.remove(claim);
         }
         Some(commit)
+    }
+}
+
+/// What has become of an event that was folded; nothing yet if it is to be judged.
+fn outcome(receipt: &Receipt, view: &Reader<'_>) -> Option<Result<Receipt, Error>> {
+    match projector::verdict(view, &receipt.log, receipt.counter) {
+        Ok(Verdict::Waiting) => None,
+        Ok(Verdict::Accepted) => Some(Ok(*receipt)),
+        Ok(Verdict::Denied(denial)) => Some(Err(Error::Denied(denial))),
+        Err(error) => Some(Err(error.into())),
     }
 }

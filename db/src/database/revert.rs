@@ -56,7 +56,7 @@ impl Database {
                 None => 0,
             };
             let touched = history::touched(reader, &*source, &log, counter)?;
-            let mut write = Write::new(reader, self.0.limits);
+            let mut write = Write::new(self.reading(reader));
             // What nothing is left of counts as well: the same is not to be taken back twice.
             touched.iter().try_for_each(|target| write.rely(target))?;
             write.put_back(transaction.operations)?;

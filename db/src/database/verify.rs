@@ -7,6 +7,7 @@ use spool_store::View;
 use super::{Database, lock};
 use crate::{
     documents::Documents,
+    judge::Judge,
     limits::{REBUILD_KEYS, VERIFY_ATTEMPTS},
     projector::{self, Projector},
     transaction::Error,
@@ -56,6 +57,8 @@ pub enum What {
     History,
     /// How many documents of a collection exist.
     Count,
+    /// Whether an event is denied, or why.
+    Verdict,
     /// An index has an entry too few or too many.
     Entry,
     /// What is known of an index.
@@ -63,7 +66,7 @@ pub enum What {
 }
 
 impl Database {
-    /// Folds the events of this view afresh in another one, up to exactly where this one is, and compares them: documents, their histories, counts of collections,
+    /// Folds the events of this view afresh in another one, up to exactly where this one is, and compares them: documents, their histories, verdicts, counts of collections,
     /// and entries of complete indexes. The other one, another room of the store, is cleared before and after. `told` is told how many records of how many are
     /// folded. Blocks, for as long as folding everything takes; the database goes on meanwhile.
     ///
@@ -103,7 +106,7 @@ impl Database {
             let at = projector::positions(reader)?;
             let records = at.values().sum();
             let bounded = Bounded::new(source, reader, at.clone())?;
-            fold(scratch, bounded, told)?;
+            fold(scratch, bounded, self.0.judge.clone(), told)?;
             let mut verification = Verification { records, ..Verification::default() };
             scratch.snapshot(|fresh| compare::compare(reader, fresh, &mut verification))?;
             Ok((verification, at))
@@ -116,8 +119,15 @@ fn clear(scratch: &View) -> Result<(), projector::Error> {
     Ok(())
 }
 
-fn fold(scratch: &View, source: Bounded, told: &mut dyn FnMut(u64, u64)) -> Result<(), projector::Error> {
-    let mut projector = Projector::open(scratch.clone(), Arc::new(source), Documents::default())?;
+fn fold(
+    scratch: &View,
+    source: Bounded,
+    judge: Option<Arc<dyn Judge>>,
+    told: &mut dyn FnMut(u64, u64),
+) -> Result<(), projector::Error> {
+    let documents = Documents::default().judged_by(judge);
+    // What waits to be judged is left out, and the rest was judged without what is not here.
+    let mut projector = Projector::open(scratch.clone(), Arc::new(source), documents)?.without_patience();
     // Whatever is in the view was not ahead when it was folded.
     let always = spool_proto::clock::Time::MAX.millis();
     loop {

@@ -23,6 +23,11 @@ impl Size {
     pub fn stored(bytes: usize) -> Self {
         Self(bytes)
     }
+
+    /// The bound.
+    pub(crate) fn bytes(self) -> usize {
+        self.0
+    }
 }
 
 impl Default for Size {

@@ -8,6 +8,7 @@
 //! | 5 | the last position of the feed |
 //! | 6 ‖ collection ‖ 0 ‖ length of the index's name (2 bytes) ‖ its name ‖ key ‖ id | length of the id (1 byte) |
 //! | 8 ‖ collection ‖ 0 ‖ path of an index | how far the index is |
+//! | 9 ‖ collection | the first event that gives it a validator ‖ how far what was folded before was looked through |
 //! | 7 ‖ collection | how many of its documents exist, 8 bytes |
 
 use crate::{Stamp, operation::Target};
@@ -18,6 +19,7 @@ pub(crate) const FEED: &[u8] = &[3];
 pub(crate) const LAST_POSITION: &[u8] = &[5];
 pub(crate) const COUNTS: &[u8] = &[7];
 pub(crate) const INDEX_STATES: &[u8] = &[8];
+pub(crate) const GOVERNED: &[u8] = &[9];
 
 fn at(space: u8, target: &Target) -> Vec<u8> {
     [&[space], target.collection.as_bytes(), &[0], target.id.as_bytes(), &[0]].concat()
@@ -82,6 +84,11 @@ pub(crate) fn target(key: &[u8]) -> Option<Target> {
     let mut parts = key.get(1..)?.split(|byte| *byte == 0);
     let mut text = || std::str::from_utf8(parts.next()?).ok();
     Some(Target { collection: text()?.to_owned(), id: text()?.to_owned() })
+}
+
+/// What the histories of a collection's documents begin with.
+pub(crate) fn collection_history(name: &str) -> Vec<u8> {
+    [HISTORY, name.as_bytes(), &[0]].concat()
 }
 
 /// What the history of a document begins with.

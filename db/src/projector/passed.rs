@@ -27,7 +27,7 @@ pub(crate) fn missing_bodies(reader: &Reader<'_>) -> Result<BTreeMap<LogId, Vec<
     Ok(found)
 }
 
-/// The events that a view has passed over because they cite something later that was here, though not folded yet; by log, sorted.
+/// The events that a view has passed over because they cite something later that was here, though not folded yet; by log.
 pub(crate) fn void_because_of_unfolded(
     reader: &Reader<'_>,
     ends: &Positions,
@@ -46,6 +46,5 @@ pub(crate) fn void_because_of_unfolded(
         }
         ControlFlow::Continue(())
     })?;
-    found.values_mut().for_each(|counters| counters.sort_unstable());
     Ok(found)
 }

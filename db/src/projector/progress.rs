@@ -11,7 +11,7 @@ pub struct Progress {
     pub events: usize,
     /// What is not folded in, and why.
     pub held: Vec<Held>,
-    /// Records that are folded in or passed over for good, and records that are here and count.
+    /// Records that are folded in, passed over for good or waiting to be judged, and records that are here and count.
     pub folded: (u64, u64),
 }
 
@@ -35,4 +35,11 @@ pub enum Why {
     Key,
     /// Its body has not arrived.
     Body,
+    /// It is to be judged, and something that its writer had seen is not here, or is not folded in. All later events of the log that are to be judged wait with it.
+    Past {
+        /// Until when, milliseconds since 1970; then it is judged without that.
+        until_millis: u64,
+    },
+    /// It is to be judged, and nothing here runs rules, or what does has failed; and so is what comes after it.
+    Judge,
 }

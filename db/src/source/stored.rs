@@ -77,6 +77,11 @@ impl Source for Stored {
         Ok(states.iter().map(|(log, state)| (*log, until(state))).collect())
     }
 
+    fn fork(&self, log: &LogId) -> Result<Option<u64>, Error> {
+        let state = self.store.log_state(&self.thread, log)?;
+        Ok(state.and_then(|state| state.fork).map(|fork| fork.counter))
+    }
+
     fn records(&self, log: &LogId, after: u64, until: u64, page: Page) -> Result<Vec<Record>, Error> {
         let page = store::Page { count: page.count, bytes: page.bytes };
         let Some(run) = self.store.records(&self.thread, log, after, until, page)? else { return Ok(Vec::new()) };

@@ -48,7 +48,7 @@ pub fn events(source: &dyn Source, now_millis: u64) -> BTreeMap<Stamp, Vec<Place
     events
 }
 
-fn records(source: &dyn Source, log: &LogId, end: u64) -> Vec<Record> {
+pub(super) fn records(source: &dyn Source, log: &LogId, end: u64) -> Vec<Record> {
     let mut records: Vec<Record> = Vec::new();
     while (records.len() as u64) < end {
         let page = Page { count: usize::MAX, bytes: usize::MAX };
@@ -60,7 +60,7 @@ fn records(source: &dyn Source, log: &LogId, end: u64) -> Vec<Record> {
 }
 
 /// Whether an event cites a record that counts and is not before it.
-fn is_later(source: &dyn Source, ends: &BTreeMap<LogId, u64>, head: &CitedHead, time: Time) -> bool {
+pub(super) fn is_later(source: &dyn Source, ends: &BTreeMap<LogId, u64>, head: &CitedHead, time: Time) -> bool {
     let counts = ends.get(&head.log).is_some_and(|end| head.counter <= *end);
     counts && source.time_of(head).expect("the records can be read").is_some_and(|cited| cited >= time)
 }

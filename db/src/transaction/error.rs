@@ -8,7 +8,9 @@ use crate::{
     },
     database::Limit,
     history::{self, VersionId},
-    operation, projector, query, source,
+    judge, operation,
+    projector::{self, Denial},
+    query, source,
 };
 
 use super::Misfit;
@@ -136,6 +138,20 @@ pub enum Error {
         /// Why.
         source: query::Error<projector::Error>,
     },
+    /// The rule of the collection does not accept the write. Its event may have been appended before that was known; it has no effect then, on any peer.
+    #[error("the document {id:?} in the collection {collection:?} cannot be written so: {_0}", collection = .0.target.collection, id = .0.target.id)]
+    Denied(Denial),
+    /// The filter of a collection did not come to an end.
+    #[error("the filter of the collection {collection:?} failed")]
+    Filter {
+        /// Which collection.
+        collection: String,
+        /// Why.
+        source: judge::Failure,
+    },
+    /// The collection has a rule, and this node does not run any.
+    #[error("the collection {0:?} has a rule in code, and this node cannot run it")]
+    NoJudge(String),
     /// The event was not appended.
     #[error("append the event")]
     Append(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -217,6 +233,9 @@ impl Error {
             Error::Revert(error) => of_revert(error),
             Error::View(error) => of_view(error),
             Error::Query { source, .. } => of_query(source),
+            Error::Denied(_) => (Kind::Refused, "denied"),
+            Error::Filter { .. } => (Kind::Refused, "filter"),
+            Error::NoJudge(_) => (Kind::Refused, "no-judge"),
             Error::Append(_) => (Kind::Failed, "append"),
         }
     }
@@ -232,6 +251,7 @@ fn of_definition(error: &collection::Error) -> (Kind, &'static str) {
         collection::Error::NotKept(_) => (Kind::NotFound, "no-keep-both"),
         collection::Error::TooManyIndexes => (Kind::Refused, "too-many-indexes"),
         collection::Error::TooManyKept => (Kind::Refused, "too-many-kept"),
+        collection::Error::RuleTooLarge(_) => (Kind::Invalid, "rule-too-large"),
     }
 }
 

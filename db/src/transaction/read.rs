@@ -5,13 +5,14 @@ use std::ops::ControlFlow;
 use serde_json::{Map, Value};
 use spool_store::view::Reader;
 
-use super::Error;
+use super::{Error, Filter};
 use crate::{
     Document, Target,
-    collection::{COLLECTIONS, Definition},
+    collection::{COLLECTIONS, Definition, FILTER, rule},
     database::Limits,
     documents::{self, Collection},
     history::Present,
+    judge::Judge,
     projector,
     query::{self, Options, Plan, Query, Work},
 };
@@ -25,11 +26,38 @@ pub(crate) fn of(collection: &str) -> impl Fn(query::Error<projector::Error>) ->
 pub struct Read<'a> {
     pub(super) reader: &'a Reader<'a>,
     pub(super) limits: Limits,
+    judge: Option<&'a dyn Judge>,
 }
 
 impl<'a> Read<'a> {
-    pub(crate) fn new(reader: &'a Reader<'a>, limits: Limits) -> Self {
-        Self { reader, limits }
+    pub(crate) fn new(reader: &'a Reader<'a>, limits: Limits, judge: Option<&'a dyn Judge>) -> Self {
+        Self { reader, limits, judge }
+    }
+
+    /// What the filter of a collection lets readers see; one for all documents that are read of it. Nothing else here filters.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::View`], or [`Error::NoJudge`] if there is a filter and nothing runs it.
+    pub fn filter(&self, collection: &str) -> Result<Filter<'a>, Error> {
+        let definition = documents::document(self.reader, &Target::new(COLLECTIONS, collection))?;
+        let rule = definition.filter(Document::is_alive).and_then(|definition| rule(&definition.fields, FILTER));
+        Filter::new(collection, rule, self.judge)
+    }
+
+    /// A document, given out by this or by a query, as the filter of its collection shows it to a reader, whose key is given as text; `None` if it does not. For more
+    /// than one document, [`filter`](Self::filter).
+    ///
+    /// # Errors
+    ///
+    /// As [`filter`](Self::filter), and [`Error::Filter`].
+    pub fn filtered(
+        &self,
+        collection: &str,
+        reader: Option<&str>,
+        document: Map<String, Value>,
+    ) -> Result<Option<Map<String, Value>>, Error> {
+        self.filter(collection)?.shown(reader, document)
     }
 
     /// A document with `_id` and `_mod`; `None` if it does not exist.

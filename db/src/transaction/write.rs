@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Number, Value};
-use spool_store::view::Reader;
 
 use super::{Draft, Error, Read, Seen};
 use crate::{
     Change, Document, Operation, Path, Target, Transaction,
     collection::{self, COLLECTIONS, Definition},
-    database::{Limit, Limits},
+    database::Limit,
     document::{Existence, Size},
     documents,
     history::VersionId,
@@ -55,9 +54,9 @@ pub(super) struct Working {
 }
 
 impl<'a> Write<'a> {
-    pub(crate) fn new(reader: &'a Reader<'a>, limits: Limits) -> Self {
+    pub(crate) fn new(read: Read<'a>) -> Self {
         Self {
-            read: Read::new(reader, limits),
+            read,
             written: BTreeMap::new(),
             seen: BTreeMap::new(),
             operations: Vec::new(),

@@ -60,6 +60,11 @@ impl Source for Disk {
         Ok(self.state().image.logs.iter().map(|(id, log)| (*id, log.active())).collect())
     }
 
+    fn fork(&self, log: &LogId) -> Result<Option<u64>, Error> {
+        let fork = self.state().image.logs.get(log).and_then(|log| log.state.fork);
+        Ok(fork.map(|fork| fork.counter))
+    }
+
     fn records(&self, log: &LogId, after: u64, until: u64, page: Page) -> Result<Vec<Record>, Error> {
         let mut state = self.state();
         let mut records = Vec::new();

@@ -70,6 +70,16 @@ impl Node {
         Ok(epoch.ok_or_else(|| Error::NoReadKey(thread.clone()))?.to_textile())
     }
 
+    /// The same, without the read key where that is not here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ThreadNotFound`].
+    pub(crate) fn textile_follow_key(&self, thread: &ThreadId) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let keys = self.thread_keys(thread)?;
+        Ok(keys.state.keys.current().map(spool_proto::keys::Epoch::to_textile).unwrap_or_default())
+    }
+
     /// What is kept of a thread for its clients, on this node alone.
     ///
     /// # Errors

@@ -2,10 +2,16 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use spool_db::{Database, documents::VIEW, projector, source::Stored};
+use spool_db::{
+    Database,
+    documents::VIEW,
+    judge::{JavaScript, Judge},
+    projector,
+    source::Stored,
+};
 use spool_proto::ThreadId;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
@@ -102,7 +108,7 @@ impl Node {
         let news = self.news();
         let appender = tasks::Queue { queue, keyring: self.keyring().clone(), thread: thread.clone() };
         let limits = self.config().database_limits();
-        let database = Database::open(view, source, Box::new(appender), limits).map_err(damaged)?;
+        let database = Database::open(view, source, Box::new(appender), limits, judge()).map_err(damaged)?;
         let (stepped, steps) = watch::channel(0);
         let open = Open { database, steps, nudge: Arc::default() };
         databases.insert(thread.clone(), open.clone());
@@ -128,6 +134,19 @@ impl Node {
             open.nudge.notify_one();
         }
     }
+}
+
+/// What runs rules, made once: it compiles its engine then. Without it, what is to be judged is held back.
+pub(crate) fn judge() -> Option<Arc<dyn Judge>> {
+    static JUDGE: OnceLock<Option<Arc<JavaScript>>> = OnceLock::new();
+    let made = JUDGE.get_or_init(|| match JavaScript::new() {
+        Ok(judge) => Some(Arc::new(judge)),
+        Err(error) => {
+            tracing::error!(error = crate::chain(&error), "start the engine that runs rules");
+            None
+        }
+    });
+    made.clone().map(|judge| judge as Arc<dyn Judge>)
 }
 
 fn damaged(error: projector::Error) -> Error {

@@ -12,7 +12,7 @@ use spool_db::{
     collection::Definition,
     operation::check_id,
     query::{ID, MODIFIED, Options},
-    transaction::{Error as Transaction, Read, Write},
+    transaction::{Error as Transaction, Filter, Read, Write},
 };
 use tonic::Code;
 
@@ -50,6 +50,9 @@ pub(super) struct Collection<'a> {
     base: &'a Base,
     read: &'a Read<'a>,
     definition: Definition,
+    filter: Filter<'a>,
+    /// The caller, to the filter.
+    reader: Option<String>,
 }
 
 impl<'a> Collection<'a> {
@@ -59,7 +62,9 @@ impl<'a> Collection<'a> {
         if name.starts_with('_') {
             return Err(Refused::no_collection());
         }
-        Ok(Self { base, read, definition: base.definition(read, name)? })
+        let (definition, filter) = (base.definition(read, name)?, read.filter(name)?);
+        let reader = base.caller.as_ref().map(|caller| caller.statement.owner.to_string());
+        Ok(Self { base, read, definition, filter, reader })
     }
 
     pub(super) fn definition(&self) -> &Definition {
@@ -78,7 +83,7 @@ impl<'a> Collection<'a> {
 
     /// What the caller sees of these fields.
     fn shown(&self, fields: Fields) -> Result<Option<Fields>, Refused> {
-        Ok(Some(fields))
+        Ok(self.filter.shown(self.reader.as_deref(), fields)?)
     }
 
     /// New instances; returns their ids.
@@ -112,7 +117,14 @@ impl<'a> Collection<'a> {
 
     /// Whether instances could be saved.
     pub(super) fn verify(&self, instances: &[Bytes]) -> Result<(), Refused> {
-        self.saved(instances).map(drop)
+        let actions = self.saved(instances)?;
+        let writer = self.base.caller.as_ref().map(|caller| caller.statement.owner);
+        let provided = self.base.provisional()?;
+        self.base.database.rehearse(writer, |write| {
+            provided.into_values().try_for_each(|definition| write.provide(definition))?;
+            actions.into_iter().try_for_each(|action| apply(write, action))
+        })?;
+        Ok(())
     }
 
     fn saved(&self, instances: &[Bytes]) -> Result<Vec<Action>, Refused> {

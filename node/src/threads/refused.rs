@@ -85,6 +85,8 @@ impl From<Transaction> for Refused {
                 let parts = parts.collect::<Vec<_>>().join("; ");
                 Self::unknown(format!("instance doesn't correspond to schema: {parts}"))
             }
+            Transaction::Denied(denial) => Self::unknown(denial.to_string()),
+            Transaction::Filter { source, .. } => Self::unknown(format!("running read filter func: {source}")),
             Transaction::Duplicate { .. } => Self::unknown("unique constraint violation"),
             Transaction::Definition(collection::Error::Name(_)) => Self::unknown(NAME),
             Transaction::Append(_) | Transaction::View(_) => {

@@ -16,14 +16,18 @@ pub(super) struct Bounded {
     ends: Positions,
     /// Events by log, sorted, that the view has passed over: because their bodies were not here then, and ...
     missing: BTreeMap<LogId, Vec<u64>>,
-    /// ... because they cite something later that was here and not folded yet.
+    /// ... because they cite something later that was here and not folded yet, or because they are to be judged.
     void: BTreeMap<LogId, Vec<u64>>,
 }
 
 impl Bounded {
     pub(super) fn new(source: Arc<dyn Source>, reader: &Reader<'_>, ends: Positions) -> Result<Self, projector::Error> {
         let missing = projector::missing_bodies(reader)?;
-        let void = projector::void_because_of_unfolded(reader, &ends)?;
+        let mut void = projector::void_because_of_unfolded(reader, &ends)?;
+        for (log, counters) in projector::unjudged(reader)? {
+            void.entry(log).or_default().extend(counters);
+        }
+        void.values_mut().for_each(|counters| counters.sort_unstable());
         Ok(Self { source, ends, missing, void })
     }
 
@@ -39,6 +43,10 @@ fn contains(events: &BTreeMap<LogId, Vec<u64>>, log: &LogId, counter: u64) -> bo
 impl Source for Bounded {
     fn logs(&self) -> Result<Vec<(LogId, u64)>, Error> {
         Ok(self.ends.iter().map(|(log, end)| (*log, *end)).collect())
+    }
+
+    fn fork(&self, log: &LogId) -> Result<Option<u64>, Error> {
+        self.source.fork(log)
     }
 
     fn records(&self, log: &LogId, after: u64, until: u64, page: Page) -> Result<Vec<Record>, Error> {

@@ -11,7 +11,7 @@ use crate::{
     Target,
     documents::{self, history, indexes::Known, keys, stored},
     limits::{COMPARED_KEYS, MAX_FAULTS, READ_BYTES},
-    projector::Error,
+    projector::{self, Error},
 };
 
 /// One key of both views.
@@ -41,6 +41,13 @@ pub(super) fn compare(found: &Reader<'_>, fresh: &Reader<'_>, result: &mut Verif
         };
         if let Some(detail) = detail {
             result.fault(What::History, keys::target(key), detail);
+        }
+    })?;
+    each(found, fresh, projector::DENIED, &mut |(key, found, fresh)| {
+        if let Some(detail) = differs(&found, &fresh) {
+            let record = projector::denied_record(key);
+            let name = record.map(|(log, counter)| format!("{log}-{counter}")).unwrap_or_default();
+            result.fault(What::Verdict, Some(Target::new("", name)), detail);
         }
     })?;
     each(found, fresh, keys::COUNTS, &mut |(key, found, fresh)| {

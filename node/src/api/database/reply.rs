@@ -182,11 +182,13 @@ impl From<DatabaseState> for pb::GetHashResponse {
 
 impl From<Held> for pb::Held {
     fn from(held: Held) -> Self {
-        use pb::held::{NoBody, NoKey, Why as Told};
+        use pb::held::{NoBody, NoJudge, NoKey, Why as Told};
         let why = match held.why {
             Why::Ahead(time) => Told::Ahead(time.as_u64()),
             Why::Key => Told::NoKey(NoKey {}),
             Why::Body => Told::NoBody(NoBody {}),
+            Why::Past { until_millis } => Told::Past(until_millis),
+            Why::Judge => Told::NoJudge(NoJudge {}),
         };
         Self { log: held.log.to_string(), counter: held.counter, why: Some(why) }
     }

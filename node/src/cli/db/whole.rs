@@ -63,6 +63,13 @@ fn held_text(held: &pb::Held) -> String {
         Some(Why::Ahead(time)) => format!("its time, {}, is too far ahead of the clock here", format::time(time >> 16)),
         Some(Why::NoKey(_)) => "there is no key for it here".into(),
         Some(Why::NoBody(_)) => "its body has not arrived".into(),
+        Some(Why::Past(until)) => {
+            format!(
+                "what its writer had seen is not all here; from {} on it is judged without that",
+                format::time(*until)
+            )
+        }
+        Some(Why::NoJudge(_)) => "a rule is to judge it, and this node cannot run it".into(),
         None => "for a reason that this version of spool does not know".into(),
     };
     format!("{} from #{} on: {why}", held.log, held.counter)
@@ -73,6 +80,8 @@ fn held_json(held: &pb::Held) -> Value {
         Some(Why::Ahead(time)) => ("ahead", Some(format::rfc3339(time >> 16))),
         Some(Why::NoKey(_)) => ("no-key", None),
         Some(Why::NoBody(_)) => ("no-body", None),
+        Some(Why::Past(until)) => ("past", Some(format::rfc3339(*until))),
+        Some(Why::NoJudge(_)) => ("no-judge", None),
         None => ("unknown", None),
     };
     json!({ "log": held.log, "counter": held.counter, "why": why, "time": time })

@@ -158,6 +158,10 @@ impl Appender for Queue {
             std::thread::spawn(move || done(Err(Error::Stopping.into())));
         }
     }
+
+    fn writer(&self) -> Option<IdentityKey> {
+        Some(self.keyring.identity().public())
+    }
 }
 
 /// How long until something that is held back may be folded in.
@@ -165,7 +169,8 @@ fn until_due(progress: &Progress) -> Option<Duration> {
     let now = now_millis();
     let due = progress.held.iter().filter_map(|held| match held.why {
         Why::Ahead(time) => Some(time.millis().saturating_sub(spool_proto::limits::MAX_CLOCK_AHEAD_MILLIS)),
-        Why::Key | Why::Body => None,
+        Why::Past { until_millis } => Some(until_millis),
+        Why::Key | Why::Body | Why::Judge => None,
     });
     due.min().map(|due| Duration::from_millis(due.saturating_sub(now).max(1)))
 }
