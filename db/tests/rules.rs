@@ -50,9 +50,12 @@ fn two(validator: &str) -> (Rooms, Peer, Peer) {
     (rooms, one, two)
 }
 
-/// Somebody who waits for a transaction.
+/// What somebody is told who waits for a transaction.
+type Told = Result<Option<Receipt>, Error>;
+
+/// Somebody who waits for transactions.
 #[derive(Clone, Default)]
-struct Waiting(Arc<Mutex<Vec<Result<Option<Receipt>, Error>>>>);
+struct Waiting(Arc<Mutex<Vec<Told>>>);
 
 impl Waiting {
     fn done(&self) -> spool_db::database::Committed {
@@ -60,7 +63,7 @@ impl Waiting {
         Box::new(move |result| told.lock().unwrap().push(result))
     }
 
-    fn told(&self) -> Vec<Result<Option<Receipt>, Error>> {
+    fn told(&self) -> Vec<Told> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
 }
@@ -74,7 +77,7 @@ fn verify(rooms: &Rooms, peer: &Peer) {
 /// The node that its owner has broken into: it asks no rule.
 fn force(peer: &Peer, operations: Vec<Operation>) {
     let transaction = body(&Transaction { reverts: None, operations });
-    peer.local.append_by_force(transaction);
+    peer.local.append_by_force(&transaction);
     peer.settle();
 }
 

@@ -14,7 +14,7 @@ use spool_db::{
     testing::{Local, NOW, Rooms},
     transaction::{Error, Write},
 };
-use spool_proto::LogId;
+use spool_proto::{IdentityKey, LogId};
 
 struct Rig {
     _rooms: Rooms,
@@ -293,7 +293,7 @@ impl Appender for Later {
         self.0.own_log()
     }
 
-    fn append(&self, client: Option<spool_proto::IdentityKey>, body: Vec<u8>, done: Done) {
+    fn append(&self, client: Option<IdentityKey>, body: Vec<u8>, done: Done) {
         self.0.append(client, body, done);
     }
 }

@@ -206,10 +206,9 @@ impl Rules {
             }
             if !sources.contains_key(target.collection.as_str()) {
                 let definition = Target::new(COLLECTIONS, target.collection.as_str());
-                let Some(found) = self.branches.document(&definition, &event.stamp, past, source, self.most)? else {
-                    ruling = Ruling::Denied(too_much(target));
-                    break;
-                };
+                // Without a bound: which collections are governed depends on what has ever been here, and a verdict must not.
+                let found = self.branches.document(&definition, &event.stamp, past, source, usize::MAX)?;
+                let found = found.unwrap_or_default();
                 let fields = found.document.is_alive().then_some(&found.document.fields);
                 sources.insert(&target.collection, fields.and_then(|fields| rule(fields, VALIDATOR)));
                 self.branches.reach(&definition, &found, found.clone());

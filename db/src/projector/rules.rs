@@ -193,12 +193,26 @@ impl Rules {
         if !self.on {
             return Ok(());
         }
-        let none = Fresh::default();
-        for (other, first) in self.first_after(id, counter, &none, reader)? {
+        self.unjudge(id, counter);
+        if !self.is_judged_after(id, counter, reader)? {
+            return Ok(());
+        }
+        for (other, first) in self.first_after(id, counter, &Fresh::default(), reader)? {
             self.unjudge(&other, first - 1);
         }
-        self.unjudge(id, counter);
         Ok(())
+    }
+
+    /// Whether anything that was judged has a record of another log in its past. Mostly not: what arrives late is waited for.
+    fn is_judged_after(&self, id: &LogId, counter: u64, reader: &Reader<'_>) -> Result<bool, Error> {
+        let Some(number) = self.numbers.get(id.public_key()) else { return Ok(false) };
+        for (other, log) in self.logs.iter().filter(|(other, log)| *other != id && log.judged > 0) {
+            let past = self.past(other, log.judged.min(log.known), &Fresh::default(), reader)?;
+            if past.get(*number) >= counter {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The past of a record is another one: it is to be found again, and so is that of whatever has the record in its past.

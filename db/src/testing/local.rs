@@ -66,7 +66,7 @@ impl Local {
     /// # Panics
     ///
     /// If another thread panicked with it.
-    pub fn append_by_force(&self, body: Bytes) {
+    pub fn append_by_force(&self, body: &Bytes) {
         self.append(None, body.to_vec(), Box::new(|_| {}));
         self.append_queued();
     }

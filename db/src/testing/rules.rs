@@ -148,19 +148,6 @@ pub fn outcome(source: &dyn Source, now_millis: u64, judge: &dyn Judge, most: us
             let definitions = history(&Target::new("_collections", target.collection.as_str()));
             let events = history(target);
             let deny = |reason: &str| Some(Denial { target: target.clone(), reason: Some(reason.to_owned()) });
-            if is_too_much(&definitions, most, &past_of) {
-                // Only collections that ever had a rule are looked at.
-                let ever = oracle::events(source, now_millis);
-                let mut ever = ever
-                    .values()
-                    .flatten()
-                    .filter(|(of, ..)| of.collection == "_collections" && of.id == target.collection);
-                if ever.any(|(_, _, change)| format!("{change:?}").contains("validator")) {
-                    denial = deny("its past brings together too much");
-                    break;
-                }
-                continue;
-            }
             let definition = fold(&definitions);
             let rule = match definition.fields.get("validator").filter(|_| definition.is_alive()) {
                 None | Some(Value::Null) => continue,
