@@ -4,20 +4,29 @@ import { peer, write } from './invitation.js'
 
 const text = { type: 'string' }
 
-// A number of stars of each person who has rated, by identity: so ratings given at the same time stand side by side.
 const FILMS = {
   name: 'Film',
   schema: {
     type: 'object',
-    required: ['_id', 'title', 'ratings'],
+    required: ['_id', 'title'],
     properties: {
       _id: text,
       title: { type: 'string', minLength: 1, maxLength: 200 },
       year: { type: 'integer', minimum: 1870, maximum: 2200 },
       note: { type: 'string', maxLength: 2000 },
       added: { type: 'integer' },
-      ratings: { type: 'object', additionalProperties: { type: 'integer', minimum: 1, maximum: 5 } },
     },
+  },
+}
+
+// What one person thinks of one film. An instance of its own, which nobody else writes to: a save is of a whole instance, so of several people who changed
+// the film itself at the same time one could take back what another has just said.
+const RATINGS = {
+  name: 'Rating',
+  schema: {
+    type: 'object',
+    required: ['_id', 'film', 'person', 'stars'],
+    properties: { _id: text, film: text, person: text, stars: { type: 'integer', minimum: 1, maximum: 5 } },
   },
 }
 
@@ -35,7 +44,7 @@ const ABOUT = {
   schema: { type: 'object', required: ['_id', 'title'], properties: { _id: text, title: { type: 'string', maxLength: 80 } } },
 }
 
-const COLLECTIONS = [FILMS, PEOPLE, ABOUT]
+const COLLECTIONS = [FILMS, RATINGS, PEOPLE, ABOUT]
 
 // How often a person who is here says so. Each time is one more record in the club's history, so not often.
 const BEAT = 60_000
@@ -64,9 +73,7 @@ export class Club {
   // `changed` is called with each change, `told` with how the connection is.
   constructor({ client, me, name, thread, changed, told }) {
     Object.assign(this, { client, me, name, thread, changed, told })
-    this.collections = { Film: new Map(), Person: new Map(), About: new Map() }
-    // Stars that were given and that the node has not told us yet: what else it tells of the film meanwhile must not take them back.
-    this.given = new Map()
+    this.collections = Object.fromEntries(COLLECTIONS.map(({ name }) => [name, new Map()]))
     this.changes = Promise.resolve()
   }
 
@@ -74,11 +81,14 @@ export class Club {
     return this.collections.About.get('club')?.title ?? 'Film club'
   }
 
+  // With their ratings: stars by person.
   get films() {
-    return [...this.collections.Film.values()].map((film) => {
-      const stars = this.given.get(film._id)
-      return stars ? { ...film, ratings: { ...film.ratings, [this.me]: stars } } : film
-    })
+    const films = new Map([...this.collections.Film].map(([id, film]) => [id, { ...film, ratings: {} }]))
+    for (const { film, person, stars } of this.collections.Rating.values()) {
+      // A film that is deleted leaves them behind, for those who want it back.
+      if (films.has(film)) films.get(film).ratings[person] = stars
+    }
+    return [...films.values()]
   }
 
   get people() {
@@ -140,7 +150,6 @@ export class Club {
     const { collectionName, instanceID, instance } = change
     const collection = this.collections[collectionName]
     if (!collection) return
-    if (instance?.ratings?.[this.me] === this.given.get(instanceID)) this.given.delete(instanceID)
     if (instance) collection.set(instanceID, instance)
     else collection.delete(instanceID)
     this.changed()
@@ -168,41 +177,27 @@ export class Club {
   }
 
   add(film) {
-    return this.client.create(this.thread, FILMS.name, [{ ...film, _id: '', added: Date.now(), ratings: {} }])
+    return this.client.create(this.thread, FILMS.name, [{ ...film, _id: '', added: Date.now() }])
   }
 
-  // Changes a film as it is now, one change after the other.
-  change(id, change) {
-    this.changes = this.changes.catch(() => {}).then(() => this.transact(id, change))
-    return this.changes
-  }
-
-  // In a transaction, so that nobody else on this node comes in between; what other nodes change in other fields stays anyway.
-  async transact(id, change) {
+  // Changes these fields of a film as it is now, and takes away those that are undefined. In a transaction, so that nobody else on this node comes in between.
+  async edit(id, changes) {
     const transaction = this.client.writeTransaction(this.thread, FILMS.name)
     await transaction.start()
     try {
       const film = await transaction.findByID(id)
-      await transaction.save([change(film)])
+      await transaction.save([{ ...film, ...changes }])
     } finally {
       await transaction.end()
     }
   }
 
-  edit(id, fields) {
-    return this.change(id, (film) => ({ ...film, year: undefined, note: undefined, ...fields }))
-  }
-
-  async rate(id, stars) {
-    this.given.set(id, stars)
-    this.changed()
-    try {
-      await this.change(id, (film) => ({ ...film, ratings: { ...film.ratings, [this.me]: stars } }))
-    } catch (error) {
-      this.given.delete(id)
-      this.changed()
-      throw error
-    }
+  // One after the other: the last of several quick ones is to hold. It shows at once, and what the node tells later is the same.
+  rate(film, stars) {
+    const rating = { _id: `${film}-${this.me}`, film, person: this.me, stars }
+    this.take({ collectionName: RATINGS.name, instanceID: rating._id, instance: rating })
+    this.changes = this.changes.catch(() => {}).then(() => this.client.save(this.thread, RATINGS.name, [rating]))
+    return this.changes
   }
 
   async remove(id) {

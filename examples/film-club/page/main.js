@@ -89,13 +89,19 @@ function show() {
   showPeople(club.people)
 }
 
+const FIELDS = ['title', 'year', 'note']
+
 function edit(film) {
   const dialog = find('#edit')
   const form = find('form', dialog)
-  for (const field of ['title', 'year', 'note']) form.elements[field].value = film[field] ?? ''
+  for (const field of FIELDS) form.elements[field].value = film[field] ?? ''
   dialog.returnValue = ''
   dialog.onclose = () => {
-    if (dialog.returnValue === 'save') attempt(() => club.edit(film._id, values(form)))
+    if (dialog.returnValue !== 'save') return
+    // Only what was changed here: what others change meanwhile in other fields stays.
+    const said = values(form)
+    const changes = FIELDS.filter((field) => said[field] !== film[field]).map((field) => [field, said[field]])
+    if (changes.length > 0) attempt(() => club.edit(film._id, Object.fromEntries(changes)))
   }
   dialog.showModal()
 }

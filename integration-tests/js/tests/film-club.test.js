@@ -101,6 +101,18 @@ describe('film club', { skip: missing }, () => {
       return both.every((list) => list.every((text) => text.includes('3.5 of 5 from 2'))) && both
     }, 'all ratings are here')
     assert.deepEqual(ada, bob)
+
+    const edit = async (page, field, value) => {
+      await film(page, 'Alien 0').getByRole('button', { name: 'Edit' }).click()
+      await page.getByRole('dialog').getByLabel(field).fill(value)
+    }
+    await Promise.all([edit(pages[0], 'Year', '1979'), edit(pages[1], 'Note', 'in space')])
+    await Promise.all(pages.map((page) => page.getByRole('button', { name: 'Save' }).click()))
+    // Of two that meet half way one may take the other back; but both have the same.
+    await until(async () => {
+      const [ada, bob] = await Promise.all(pages.map(films))
+      return JSON.stringify(ada) === JSON.stringify(bob) && ada.some((text) => text.includes('1979') || text.includes('in space'))
+    }, 'both have the same')
     assert.deepEqual(errors, [])
   })
 

@@ -22,7 +22,7 @@ pub(super) struct Refused {
 
 impl Refused {
     pub(super) fn new(code: Code, text: impl Into<String>) -> Self {
-        let mut text = text.into();
+        let mut text: String = text.into();
         // It may repeat what the client has sent, which may be megabytes.
         if let Some((end, _)) = text.char_indices().nth(TEXT_CHARACTERS) {
             text.truncate(end);
