@@ -8,6 +8,7 @@ mod key;
 mod layers;
 mod settings;
 mod template;
+mod token;
 mod value;
 
 pub use error::Error;
@@ -16,4 +17,5 @@ pub use layers::{Effective, Layers, Origin};
 pub(crate) use settings::MAX_NAME_BYTES;
 pub use settings::{Config, Dht, LogFormat, Relay};
 pub use template::template;
+pub use token::Token;
 pub use value::Raw;

@@ -28,4 +28,3 @@ pub use error::Error;
 pub(crate) use files::Partial;
 pub use lock::{ApiFile, Locked};
 pub use open::Repo;
-pub use token::Token;

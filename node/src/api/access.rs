@@ -18,7 +18,7 @@ use tower::{Layer, Service};
 
 use super::broken::Broken;
 use super::error::REASON;
-use crate::repo::Token;
+use crate::config::Token;
 
 /// The header in which clients of Textile Threads show the token.
 const APP_KEY: &str = "x-textile-api-key";

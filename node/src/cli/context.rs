@@ -13,8 +13,8 @@ use super::settings::Settings;
 use crate::api::pb::database_client::DatabaseClient;
 use crate::api::pb::spool_client::SpoolClient;
 use crate::api::{Connection, MAX_DOCUMENTS_BYTES, MAX_MESSAGE_BYTES, showing};
-use crate::config::{Effective, Key, Layers, Origin, Raw};
-use crate::repo::{self, Repo, Token};
+use crate::config::{Effective, Key, Layers, Origin, Raw, Token};
+use crate::repo::{self, Repo};
 
 /// The daemon is on this machine, as a rule: it answers at once or not at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

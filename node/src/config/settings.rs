@@ -4,10 +4,8 @@ use std::net::SocketAddr;
 
 use spool_proto::Multiaddr;
 
-use crate::repo::Token;
-
 use super::value::OFF;
-use super::{Key, Raw};
+use super::{Key, Raw, Token};
 use crate::model::Durability;
 
 /// Bytes of an installation's name.

@@ -3,7 +3,10 @@
 //! What is to be written is gathered in a [`Draft`] and takes effect as one event, or not at all. A save is held against what the client could see when it saved, so that
 //! what others have written to other fields meanwhile stays.
 
-use std::{collections::BTreeSet, ops::ControlFlow};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+};
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -29,6 +32,8 @@ type Fields = Map<String, Value>;
 #[derive(Default)]
 pub(super) struct Draft {
     actions: Vec<Action>,
+    /// Instances as the client knows them, by id: as it was told, or as it has written them.
+    known: BTreeMap<String, Fields>,
     bytes: usize,
 }
 
@@ -105,19 +110,19 @@ impl<'a> Collection<'a> {
             actions.push(Action { target, what: What::Create(fields) });
         }
         let ids = actions.iter().map(|action| action.target.id.clone()).collect();
-        draft.extend(actions, instances)?;
+        draft.extend(actions, bytes_of(instances))?;
         Ok(ids)
     }
 
     /// Instances as they are to be, whether they exist or not.
     pub(super) fn save(&self, instances: &[Bytes], draft: &mut Draft) -> Result<(), Refused> {
-        let actions = self.saved(instances)?;
-        draft.extend(actions, instances)
+        let actions = self.saved(instances, draft)?;
+        draft.extend(actions, bytes_of(instances))
     }
 
     /// Whether instances could be saved.
-    pub(super) fn verify(&self, instances: &[Bytes]) -> Result<(), Refused> {
-        let actions = self.saved(instances)?;
+    pub(super) fn verify(&self, instances: &[Bytes], draft: &Draft) -> Result<(), Refused> {
+        let actions = self.saved(instances, draft)?;
         let writer = self.base.caller.as_ref().map(|caller| caller.statement.owner);
         let provided = self.base.provisional()?;
         self.base.database.rehearse(writer, |write| {
@@ -127,8 +132,9 @@ impl<'a> Collection<'a> {
         Ok(())
     }
 
-    fn saved(&self, instances: &[Bytes]) -> Result<Vec<Action>, Refused> {
+    fn saved(&self, instances: &[Bytes], draft: &Draft) -> Result<Vec<Action>, Refused> {
         let mut actions = Vec::with_capacity(instances.len());
+        let mut known = BTreeMap::new();
         for instance in instances {
             let mut fields = parse(instance)?;
             let missing = || Refused::unknown("invalid instance: missing _id attribute");
@@ -140,7 +146,11 @@ impl<'a> Collection<'a> {
             let target = self.checked(&id, &fields)?;
             // A merge patch takes away what is null.
             without_nulls(&mut fields);
-            let seen = self.seen(&id)?.unwrap_or_default();
+            let seen = match known.remove(&id).or_else(|| draft.known.get(&id).cloned()) {
+                Some(seen) => seen,
+                None => self.seen(&id)?.unwrap_or_default(),
+            };
+            known.insert(id, fields.clone());
             actions.push(Action { target, what: What::Save { seen, fields } });
         }
         Ok(actions)
@@ -155,7 +165,7 @@ impl<'a> Collection<'a> {
     /// Instances to delete. Those that are not there are passed over.
     pub(super) fn delete(&self, ids: &[String], draft: &mut Draft) -> Result<(), Refused> {
         let targets = ids.iter().filter(|id| check_id(id).is_ok()).map(|id| self.target(id));
-        draft.extend(targets.map(|target| Action { target, what: What::Delete }).collect(), &[])
+        draft.extend(targets.map(|target| Action { target, what: What::Delete }).collect(), 0)
     }
 
     /// Whether all of these instances exist.
@@ -206,6 +216,10 @@ fn parse(instance: &[u8]) -> Result<Fields, Refused> {
     }
 }
 
+fn bytes_of(instances: &[Bytes]) -> usize {
+    instances.iter().map(Bytes::len).sum()
+}
+
 fn without_nulls(fields: &mut Fields) {
     fields.retain(|_, value| !value.is_null());
     for value in fields.values_mut() {
@@ -217,18 +231,39 @@ fn without_nulls(fields: &mut Fields) {
 
 impl Draft {
     /// All of these, or none.
-    fn extend(&mut self, actions: Vec<Action>, instances: &[Bytes]) -> Result<(), Refused> {
-        let bytes = instances.iter().map(Bytes::len).sum::<usize>()
-            + actions.iter().map(|action| action.target.id.len()).sum::<usize>();
+    fn extend(&mut self, actions: Vec<Action>, bytes: usize) -> Result<(), Refused> {
+        let bytes = bytes + actions.iter().map(|action| action.target.id.len()).sum::<usize>();
         if self.bytes + bytes > DRAFT_BYTES {
-            return Err(Refused::new(
-                Code::ResourceExhausted,
-                format!("a transaction has at most {DRAFT_BYTES} bytes"),
-            ));
+            let text = format!("a transaction has at most {DRAFT_BYTES} bytes");
+            return Err(Refused::new(Code::ResourceExhausted, text));
         }
         self.bytes += bytes;
+        for Action { target, what } in &actions {
+            match what {
+                What::Create(fields) | What::Save { fields, .. } => {
+                    self.known.insert(target.id.clone(), fields.clone());
+                }
+                What::Delete => drop(self.known.remove(&target.id)),
+            }
+        }
         self.actions.extend(actions);
         Ok(())
+    }
+
+    /// The client was told of these: what it saves is held against that, and not against what others have written meanwhile. As far as there is room.
+    pub(super) fn told(&mut self, instances: &[Bytes]) {
+        for instance in instances.iter().filter(|instance| !instance.is_empty()) {
+            if self.bytes + instance.len() > DRAFT_BYTES {
+                return;
+            }
+            let Ok(mut fields) = parse(instance) else { continue };
+            fields.remove(MODIFIED);
+            if let Some(Value::String(id)) = fields.remove(ID) {
+                self.bytes += instance.len();
+                // What it has written itself it knows better.
+                let _ = self.known.entry(id).or_insert(fields);
+            }
+        }
     }
 
     /// Makes it take effect.

@@ -183,7 +183,10 @@ impl Api for Databases {
 
     async fn verify(&self, mut request: Request<pb::VerifyRequest>) -> Answer<pb::VerifyReply> {
         let pb::VerifyRequest { db_id, collection_name, instances } = std::mem::take(request.get_mut());
-        self.read(&request, &db_id, collection_name, move |collection| collection.verify(&instances)).await?;
+        self.read(&request, &db_id, collection_name, move |collection| {
+            collection.verify(&instances, &Draft::default())
+        })
+        .await?;
         Ok(Response::new(pb::VerifyReply::default()))
     }
 

@@ -296,7 +296,7 @@ fn step(
             return Reply::SaveReply(SaveReply { transaction_error: text(saved) });
         }
         Request::VerifyRequest(request) => {
-            let verified = collection().and_then(|collection| collection.verify(&request.instances));
+            let verified = collection().and_then(|collection| collection.verify(&request.instances, draft));
             return Reply::VerifyReply(VerifyReply { transaction_error: text(verified) });
         }
         Request::DeleteRequest(request) => {
@@ -314,8 +314,14 @@ fn step(
     };
     match question.answer(base, read, name) {
         Answer::Has(reply) => Reply::HasReply(reply),
-        Answer::Find(reply) => Reply::FindReply(reply),
-        Answer::FindById(reply) => Reply::FindByIdReply(reply),
+        Answer::Find(reply) => {
+            draft.told(&reply.instances);
+            Reply::FindReply(reply)
+        }
+        Answer::FindById(reply) => {
+            draft.told(std::slice::from_ref(&reply.instance));
+            Reply::FindByIdReply(reply)
+        }
     }
 }
 
