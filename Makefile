@@ -8,14 +8,15 @@ TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 # How long `make fuzz` gives each target.
 SECONDS ?= 60
 
-.PHONY: help run build test bench fuzz setup
+.PHONY: help run build test interop bench fuzz setup
 
 help:
-	@echo 'make run    build a release and watch a writer, a follower and a reader'
-	@echo 'make test   everything that CI checks'
-	@echo 'make build  a release, into $(TARGET_DIR)/release/spool'
-	@echo 'make bench  the benchmarks'
-	@echo 'make fuzz   every decoder for 60 seconds each, or SECONDS=n'
+	@echo 'make run     build a release and watch a writer, a follower and a reader'
+	@echo 'make test    everything that CI checks'
+	@echo 'make interop the published JavaScript client, and an app that uses it, against a build'
+	@echo 'make build   a release, into $(TARGET_DIR)/release/spool'
+	@echo 'make bench   the benchmarks'
+	@echo 'make fuzz    every decoder and the database for 60 seconds each, or SECONDS=n'
 
 run: build
 	@SPOOL_BIN='$(TARGET_DIR)/release/spool' scripts/tour
@@ -26,6 +27,9 @@ build:
 
 test:
 	@scripts/test
+
+interop: build
+	@SPOOL_BIN='$(TARGET_DIR)/release/spool' scripts/test-javascript
 
 bench:
 	@scripts/setup

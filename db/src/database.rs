@@ -128,7 +128,7 @@ impl Database {
         let documents = Documents::default().with_positions_after(start).judged_by(judge.clone());
         let projector = Projector::open(view.clone(), source.clone(), documents)?;
         let standing = Standing::at_rest(&projector)?;
-        let position = documents::changes::last(&view.reader())?.max(start);
+        let position = documents::changes::last(&view.reader())?;
         Ok(Self(Arc::new(Shared {
             view,
             appender,
@@ -141,7 +141,7 @@ impl Database {
             commits: Mutex::default(),
             schemas: Mutex::default(),
             ids: Mutex::default(),
-            recent: Mutex::new(Recent::new(position, RECENT_CHANGES, RECENT_CHANGES_BYTES)),
+            recent: Mutex::new(Recent::new(position, start, RECENT_CHANGES, RECENT_CHANGES_BYTES)),
         })))
     }
 

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
 use crate::{
-    Path,
     limits::MAX_DOCUMENT_BYTES,
     operation::{Change, Observed},
+    path::{self, Path},
     stamp::{Dot, Stamp},
 };
 
@@ -21,6 +21,7 @@ mod size;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use fields::sum;
 use marks::Mark;
 pub use size::Size;
 pub(crate) use size::size_of;
@@ -56,6 +57,9 @@ pub(crate) struct Encoded {
     /// Where the map of its fields is.
     pub(crate) fields: std::ops::Range<usize>,
 }
+
+/// Paths of sets that have changed and do not show it yet: a set shows anew once for each event, not for each of its elements.
+type Stale = BTreeSet<Path>;
 
 /// Why a stored document cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -96,9 +100,11 @@ impl Document {
         let changes: Vec<_> = changes.into_iter().collect();
         let grows = self.growth(&changes);
         let before = (size.0.saturating_add(grows) > most).then(|| self.clone());
+        let mut stale = Stale::new();
         for (index, change) in &changes {
-            self.change(&stamp, *index, change);
+            self.change(&stamp, *index, change, &mut stale);
         }
+        self.show_sets(stale);
         self.last = Some(stamp);
         size.0 = size.0.saturating_add(grows);
         if let Some(before) = before {
@@ -114,7 +120,9 @@ impl Document {
 
     /// Applies one change, however large the document becomes. For looking at what it comes to.
     pub(crate) fn apply_unbounded(&mut self, stamp: Stamp, change: &Change) {
-        self.change(&stamp, 0, change);
+        let mut stale = Stale::new();
+        self.change(&stamp, 0, change, &mut stale);
+        self.show_sets(stale);
     }
 
     /// More than these changes can add to the stored size. Each array that becomes a set is counted once, however many elements are added to it.
@@ -128,7 +136,7 @@ impl Document {
         size::STAMP + marks + changes.iter().map(|(_, change)| size::bound(change)).sum::<usize>()
     }
 
-    fn change(&mut self, stamp: &Stamp, index: u32, change: &Change) {
+    fn change(&mut self, stamp: &Stamp, index: u32, change: &Change, stale: &mut Stale) {
         let dot = Dot::new(stamp, index);
         let named = |dots: &[Dot]| dots.iter().map(|dot| dot.named_by(stamp)).collect::<Vec<_>>();
         match change {
@@ -149,9 +157,9 @@ impl Document {
                 }
             }
             Change::Increment(path, by) => self.increment(path, by),
-            Change::Add(path, value) => self.add(path, value, dot),
+            Change::Add(path, value) => self.add(path, value, dot, stale),
             Change::Remove(path, value, Observed { dots, plain }) => {
-                self.remove(path, value, &Observed { dots: named(dots), plain: *plain });
+                self.remove(path, value, &Observed { dots: named(dots), plain: *plain }, stale);
             }
             Change::Keep(path, value, seen) => self.keep(path, value, &named(seen), dot),
             Change::Delete => self.existence = Existence::Deleted,
@@ -169,7 +177,7 @@ impl Document {
 
     /// A map is merged into a map; everything else takes the place of what was there.
     fn set(&mut self, path: &Path, value: &Value) {
-        if let (Value::Object(fields), Some(Value::Object(_))) = (value, path.get(&self.fields)) {
+        if let (Value::Object(fields), Some(Value::Object(_))) = (value, self.value(path)) {
             return fields.iter().for_each(|(name, value)| self.set(&path.child(name), value));
         }
         self.replace(path, value);
@@ -185,7 +193,7 @@ impl Document {
 
     /// Whatever is not a number stays as it is: a sum with it has no meaning.
     fn increment(&mut self, path: &Path, by: &Number) {
-        let sum = match path.get(&self.fields) {
+        let sum = match self.value(path) {
             None | Some(Value::Null) if fields::has_room(&self.fields, path) => Some(by.clone()),
             Some(Value::Number(number)) => fields::sum(number, by),
             Some(_) | None => None,
@@ -196,20 +204,15 @@ impl Document {
         }
     }
 
-    fn add(&mut self, path: &Path, value: &Value, dot: Dot) {
-        let mut set = self.take_set(path);
-        set.add(value, dot);
-        self.show(path, Mark::Set(set));
+    fn add(&mut self, path: &Path, value: &Value, dot: Dot, stale: &mut Stale) {
+        self.change_set(path, stale, |set| set.add(value, dot));
     }
 
-    fn remove(&mut self, path: &Path, value: &Value, observed: &Observed) {
+    fn remove(&mut self, path: &Path, value: &Value, observed: &Observed, stale: &mut Stale) {
         // What is not a set has no elements to remove.
-        if !matches!(path.get(&self.fields), Some(Value::Array(_))) {
-            return;
+        if matches!(self.value(path), Some(Value::Array(_))) {
+            self.change_set(path, stale, |set| set.remove(value, observed));
         }
-        let mut set = self.take_set(path);
-        set.remove(value, observed);
-        self.show(path, Mark::Set(set));
     }
 
     fn keep(&mut self, path: &Path, value: &Value, seen: &[Dot], dot: Dot) {
@@ -222,14 +225,47 @@ impl Document {
         self.show(path, Mark::Values(values));
     }
 
-    /// The set at a path; an array that was set as a whole becomes one, anything else makes way for an empty one.
-    fn take_set(&mut self, path: &Path) -> marks::Set {
-        match self.marks.remove(path) {
-            Some(Mark::Set(set)) => set,
-            Some(Mark::Values(_)) | None => match path.get(&self.fields) {
-                Some(Value::Array(items)) => marks::Set::plain(items),
-                Some(_) | None => marks::Set::default(),
-            },
+    /// Changes the set at a path; an array that was set as a whole becomes one, anything else makes way for an empty one. What shows of it is stale from then on.
+    fn change_set(&mut self, path: &Path, stale: &mut Stale, act: impl FnOnce(&mut marks::Set)) {
+        stale.insert(path.clone());
+        if let Some(Mark::Set(set)) = self.marks.get_mut(path) {
+            return act(set);
+        }
+        let mut set = match self.value(path) {
+            Some(Value::Array(items)) => marks::Set::plain(items),
+            Some(_) | None => marks::Set::default(),
+        };
+        act(&mut set);
+        self.drop_marks(path);
+        fields::put(&mut self.fields, path, Value::Array(Vec::new()));
+        self.marks.insert(path.clone(), Mark::Set(set));
+    }
+
+    /// Shows sets as they are now, unless something else has taken their place.
+    fn show_sets(&mut self, stale: Stale) {
+        for path in stale {
+            if let Some(mark @ Mark::Set(_)) = self.marks.get(&path) {
+                fields::put(&mut self.fields, &path, mark.shown());
+            }
+        }
+    }
+
+    /// The value at a path as it shows, also where that is a position in a set whose changes do not show yet.
+    fn value(&self, path: &Path) -> Option<&Value> {
+        if self.marks.is_empty() {
+            return path.get(&self.fields);
+        }
+        let names = path.names();
+        let within = (1..names.len()).find_map(|length| match self.marks.get(&Path::new(&names[..length])) {
+            Some(Mark::Set(set)) => Some((set, &names[length..])),
+            Some(Mark::Values(_)) | None => None,
+        });
+        match within {
+            None => path.get(&self.fields),
+            Some((set, rest)) => {
+                let (position, rest) = rest.split_first()?;
+                path::within(set.at(position.parse().ok()?)?, rest)
+            }
         }
     }
 
@@ -241,8 +277,18 @@ impl Document {
 
     /// What a value at `path` takes the place of: marks there, within, and of whatever it lies within.
     fn drop_marks(&mut self, path: &Path) {
-        if !self.marks.is_empty() {
-            self.marks.retain(|marked, _| !path.contains(marked) && !marked.contains(path));
+        if self.marks.is_empty() {
+            return;
+        }
+        let names = path.names();
+        for length in 0..names.len() {
+            self.marks.remove(&Path::new(&names[..length]));
+        }
+        // Those within follow it in their order.
+        let within = self.marks.range::<Path, _>(path..).take_while(|(marked, _)| path.contains(marked));
+        let within: Vec<Path> = within.map(|(marked, _)| marked.clone()).collect();
+        for marked in within {
+            self.marks.remove(&marked);
         }
     }
 

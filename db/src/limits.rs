@@ -1,7 +1,9 @@
 //! Every bound of this crate, with unit and reason.
 
-/// Bytes of a transaction's encoding: it has to fit the body of one event.
-pub const MAX_TRANSACTION_BYTES: usize = spool_proto::limits::MAX_SINGLE_BODY_BYTES;
+/// Bytes of a transaction's encoding: a few documents of the largest size, and what one message of the interfaces can bring.
+pub const MAX_TRANSACTION_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of a transaction's encoding where work can be divided: what fits one block is stored and sent as one.
+pub const PACKED_TRANSACTION_BYTES: usize = spool_proto::limits::MAX_SINGLE_BODY_BYTES;
 /// Operations of one transaction. Each is at least a few bytes, so that this bounds the work that one event of a hostile writer makes.
 pub const MAX_OPERATIONS: usize = 10_000;
 /// Bytes of one document as it is stored, merged from all events; what would make it larger has no effect on it.
@@ -53,6 +55,9 @@ pub const MAX_SORT_KEYS: usize = 16;
 pub const MAX_FIELDS: usize = 256;
 /// Bytes that one query may hold in memory to sort and to collect results, unless its options say otherwise: some hundred thousand sort keys.
 pub const QUERY_MEMORY_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of the documents that one transaction changes, as they were stored before, unless the node is set up otherwise. All are held until it ends, and take several times
+/// as much memory as on disk.
+pub const TRANSACTION_MEMORY_BYTES: usize = 32 * 1024 * 1024;
 /// One of so many documents may be fetched through an index before a scan of all is expected to be faster: a fetch costs a seek each.
 pub const SCAN_ADVANTAGE: usize = 8;
 /// Index entries that are worth fetching in any collection, however small.

@@ -90,12 +90,17 @@ impl Path {
     /// The value at this path; within an array a name is a position.
     pub fn get<'a>(&self, document: &'a Map<String, Value>) -> Option<&'a Value> {
         let (first, rest) = self.0.split_first()?;
-        rest.iter().try_fold(document.get(first)?, |value, name| match value {
-            Value::Object(map) => map.get(name),
-            Value::Array(items) => items.get(name.parse::<usize>().ok()?),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
-        })
+        within(document.get(first)?, rest)
     }
+}
+
+/// The value at the end of these names within another one.
+pub(crate) fn within<'a>(value: &'a Value, names: &[String]) -> Option<&'a Value> {
+    names.iter().try_fold(value, |value, name| match value {
+        Value::Object(map) => map.get(name),
+        Value::Array(items) => items.get(name.parse::<usize>().ok()?),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    })
 }
 
 impl fmt::Display for Path {

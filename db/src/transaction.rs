@@ -9,6 +9,7 @@ use crate::{Document, Target, Transaction, collection::Definition, documents, hi
 
 mod error;
 mod filter;
+mod guard;
 mod keep_both;
 mod overlay;
 mod read;
@@ -17,6 +18,7 @@ mod write;
 
 pub use error::{Error, Kind};
 pub use filter::Filter;
+pub use guard::Misfit;
 pub use read::Read;
 pub(crate) use read::of;
 pub use write::Write;

@@ -112,6 +112,52 @@ fn a_schema_is_checked_where_the_event_is_made() {
     .expect("in the end it has a title");
 }
 
+/// Of two definitions at once the second is tried again on what the first has made of it; also where it found that nothing is to be changed, which was let through.
+#[test]
+fn of_two_definitions_at_once_the_second_is_tried_again() {
+    let both = films().index("a", false).and_then(|films| films.index("b", false)).expect("paths");
+    let rig = Rig::defined(both.clone());
+    let begin = |builder: &Builder| {
+        let definition = builder.clone().build();
+        rig.database.write(None, |write| write.define(&definition), Box::new(|_| {}))
+    };
+    let settle = || {
+        rig.local.append_queued();
+        rig.settle();
+    };
+    let indexes = || {
+        let definition = rig.database.read(|read| read.definition("films")).expect("readable").expect("defined");
+        definition.indexes.iter().map(|index| index.path.to_string()).collect::<Vec<_>>()
+    };
+    let without = |path: &str| both.clone().without_index(path).expect("there");
+    begin(&without("a")).expect("queued");
+    for late in [without("b"), both.clone()] {
+        assert!(matches!(begin(&late), Err(Error::Conflict(_))), "{late:?}");
+    }
+    settle();
+    assert_eq!(indexes(), ["b"]);
+    begin(&both).expect("queued");
+    settle();
+    assert_eq!(indexes(), ["a", "b"]);
+    // The same for who has it open for longer.
+    let open = rig.database.write(
+        None,
+        |write| {
+            let before = write.definition("films")?.expect("defined");
+            begin(&without("a"))?;
+            settle();
+            write.define(&Builder::from(before).keep_both("c")?.build())
+        },
+        Box::new(|_| {}),
+    );
+    assert!(matches!(open, Err(Error::Conflict(_))), "{open:?}");
+    // And for a collection that is made twice.
+    let other = |path: &str| Builder::new("others").and_then(|others| others.index(path, false)).expect("a path");
+    begin(&other("a")).expect("queued");
+    assert!(matches!(begin(&other("b")), Err(Error::Conflict(_))));
+    settle();
+}
+
 #[test]
 fn what_others_wrote_stays_even_if_the_schema_says_otherwise() {
     let schema = json!({"type": "object", "required": ["title"]});

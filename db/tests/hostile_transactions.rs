@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use spool_db::{
     Change, Document, Operation, Path, Target, Transaction,
-    limits::{MAX_DOCUMENT_BYTES, MAX_OBSERVED, MAX_TRANSACTION_BYTES},
+    limits::{MAX_DOCUMENT_BYTES, MAX_OBSERVED, MAX_TRANSACTION_BYTES, PACKED_TRANSACTION_BYTES},
     operation::Observed,
     projector::Why,
     stamp::Dot,
@@ -216,7 +216,7 @@ fn depth_of_ten_thousand_has_no_effect() {
 #[test]
 fn a_document_beyond_its_bound_stays_as_it_was() {
     let fill = |name: &str, bytes: usize| envelope(&[operation(1, &[path(&[name]), text(&"x".repeat(bytes))])]);
-    let part = MAX_TRANSACTION_BYTES - 1_000;
+    let part = PACKED_TRANSACTION_BYTES - 1_000;
     let names: Vec<String> = (0..10).map(|n| format!("part{n}")).collect();
     let mut bodies: Vec<_> = names.iter().map(|name| fill(name, part)).collect();
     bodies.push(fill("small", 10));

@@ -48,8 +48,9 @@ fn no_node_permits_itself_more_than_has_an_effect() {
         depth: huge,
         indexes: huge,
         query_memory: 7,
+        transaction_memory: 8,
     };
-    let expected = Limits { query_memory: 7, ..Limits::default() };
+    let expected = Limits { query_memory: 7, transaction_memory: 8, ..Limits::default() };
     assert_eq!(peer(limits).database.limits(), expected);
     assert_eq!(
         (expected.document_bytes, expected.transaction_bytes, expected.transaction_operations),
@@ -89,6 +90,31 @@ fn a_document_grows_no_further_than_permitted_and_may_shrink() {
     let more = peer.commit(|write| write.merge(&film("2"), map(json!({"another": "x".repeat(2_000)}))));
     assert_limited(more, ("2", Limit::DocumentBytes, 1_000));
     peer.commit(|write| write.update(&film("2"), [Change::Unset(Path::new(["more"]))])).expect("smaller than before");
+}
+
+/// The operations of a transaction can be small and the documents that they change large: ten thousand increments would have held ten gibibytes.
+#[test]
+fn the_documents_of_a_transaction_are_bounded() {
+    let most = 10_000;
+    let peer = peer(Limits { transaction_memory: most, ..Limits::default() });
+    for id in ["1", "2", "3"] {
+        peer.commit(|write| write.create(&film(id), map(json!({"text": "x".repeat(4_000)})))).expect("one by one");
+    }
+    let increment = |write: &mut Write<'_>, id: &str| write.increment(&film(id), Path::new(["n"]), 1.into());
+    peer.commit(|write| {
+        for _ in 0..10 {
+            increment(write, "1")?;
+            increment(write, "2")?;
+        }
+        assert_limited(increment(write, "3"), ("3", Limit::TransactionMemory, most));
+        // What it makes is bounded by its own bytes.
+        write.create(&film("4"), map(json!({"text": "x".repeat(4_000)})))?;
+        increment(write, "1")
+    })
+    .expect("two of them and a new one");
+    peer.commit(|write| increment(write, "3")).expect("another transaction");
+    let n = |id: &str| peer.fields(&film(id))["n"].clone();
+    assert_eq!([n("1"), n("2"), n("3")], [json!(11), json!(10), json!(1)]);
 }
 
 /// Until an event has its place, its operations name themselves in fewer bytes than afterwards: documents that were found to be just small enough were not then, and the
@@ -152,7 +178,7 @@ fn values_and_paths_are_no_deeper_than_permitted() {
     };
     let too_deep = ("1", Limit::Depth, 3);
     assert_limited(set(&["x"], json!({"b": {"c": {}}})), too_deep);
-    assert_limited(set(&["a", "b", "c", "d"], json!(1)), too_deep);
+    assert_limited(set(&["x", "b", "c", "d"], json!(1)), too_deep);
     assert_limited(set(&["a", "b", "c"], json!([])), too_deep);
     set(&["a", "b", "c"], json!(2)).expect("three levels");
 }

@@ -141,7 +141,8 @@ fn the_past_has_the_limits_of_the_present() {
     database.find_each_at("films", Query::default(), options, now, &mut visit).unwrap();
     assert_eq!(count, 150);
     let index = Query { index: Some("year".to_owned()), ..Query::default() };
-    assert_eq!(database.find_at("films", index, options, now).unwrap_err().reason(), "no-index");
+    assert_eq!(database.find_at("films", index.clone(), options, now).unwrap_err().reason(), "index-of-the-past");
+    assert_eq!(database.plan_at("films", index, now).unwrap_err().reason(), "index-of-the-past");
 }
 
 #[test]

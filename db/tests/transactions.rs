@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value, json};
 use spool_db::{
-    Change, Database, Path, Target,
+    Change, Database, Limits, Path, Target,
     collection::Builder,
-    database::Receipt,
+    database::{Appender, Done, Receipt},
     documents::Kind,
     history::VersionId,
     testing::{Local, NOW, Rooms},
     transaction::{Error, Write},
 };
+use spool_proto::{IdentityKey, LogId};
 
 struct Rig {
     _rooms: Rooms,
@@ -252,6 +253,8 @@ fn changes_can_be_followed_from_any_position() {
     let all = all.map(|(id, kind)| (id.to_owned(), kind));
     assert_eq!(short(&rig.database, start), (all.to_vec(), false));
     assert_eq!(short(&rig.database, start + 2), (all[2..].to_vec(), false));
+    let (what_is_there, lagged) = short(&rig.database, 0);
+    assert_eq!((&what_is_there[1..], lagged), (&all[2..], true), "and the definition");
     let two = rig.database.changes(start, 2).unwrap();
     assert_eq!((two.items.len(), two.position), (2, start + 2));
 
@@ -272,6 +275,48 @@ fn positions_are_beyond_all_that_were_given_out_before_the_start() {
     // Whoever has an earlier one is given all of it; from the start itself, nothing is left out.
     assert_eq!(rig.database.changes(at_start - 1, 10).unwrap().items, changes.items);
     assert!(!rig.database.changes(at_start, 10).unwrap().lagged);
+}
+
+/// A writer whose node was started a second later.
+struct Later(Local);
+
+impl Appender for Later {
+    fn now_millis(&self) -> u64 {
+        self.0.now_millis() + 1_000
+    }
+
+    fn random(&self) -> [u8; 10] {
+        self.0.random()
+    }
+
+    fn own_log(&self) -> Option<LogId> {
+        self.0.own_log()
+    }
+
+    fn append(&self, client: Option<IdentityKey>, body: Vec<u8>, done: Done) {
+        self.0.append(client, body, done);
+    }
+}
+
+/// Positions go on at another place after a restart, and whoever had all that there was before was told that it might have missed something in between.
+#[test]
+fn whoever_has_all_before_a_restart_misses_nothing_by_it() {
+    let rig = Rig::new();
+    rig.commit(|write| write.create(&film("1"), Map::new())).unwrap();
+    let before = rig.database.position();
+    let source = Arc::new(rig.local.delivered.clone());
+    let later = Box::new(Later(rig.local.clone()));
+    let again = Database::open(rig._rooms.view(1), source, later, Limits::default(), None).unwrap();
+    assert!(again.position() > before);
+    for change in 0..2 {
+        let set = |write: &mut Write<'_>| write.set(&film("1"), path("n"), change.into());
+        again.write(None, set, Box::new(|_| {})).unwrap();
+        rig.local.append_queued();
+        while again.step(NOW, true).unwrap().more {}
+    }
+    let changes = again.changes(before, 10).unwrap();
+    assert_eq!((changes.items.len(), changes.lagged), (2, false), "each of them");
+    assert!(again.changes(before - 1, 10).unwrap().lagged, "the film was created before the restart");
 }
 
 #[test]

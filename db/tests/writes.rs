@@ -341,3 +341,135 @@ fn a_document_that_was_written_blindly_counts_as_read_once_it_is_read() {
     });
     assert!(matches!(error, Err(Error::Conflict(_))), "{error:?}");
 }
+
+fn refused(result: Result<(), Error>, reason: &str, at: &str) {
+    let error = result.expect_err(reason);
+    assert_eq!((error.kind(), error.reason()), (Kind::Refused, reason), "{error}");
+    let Error::Misfit { target, path, .. } = &error else { panic!("{error}") };
+    assert_eq!((target, path.to_string().as_str()), (&film("1"), at));
+    let text = error.to_string();
+    assert!(["films", "\"1\"", &format!("{at:?}")].iter().all(|part| text.contains(part)), "{text}");
+}
+
+type Try = (fn(&mut Write<'_>) -> Result<(), Error>, &'static str, &'static str);
+
+/// `--set cast.0=X` made a map of the list and took all other elements away, an increment of a string did nothing, and both looked as if they had been done.
+#[test]
+fn what_would_be_lost_without_a_word_is_refused() {
+    let (_rooms, one, _) = two(films());
+    let before =
+        json!({"cast": ["a", "b"], "title": "x", "n": 1, "m": {"a": 1}, "z": null, "big": f64::MAX, "yes": true});
+    one.commit(save(before.clone())).expect("saved");
+    let tries: [Try; 17] = [
+        (|write| write.set(&film("1"), path("cast.0"), "X".into()), "within-no-map", "cast"),
+        (|write| write.set(&film("1"), path("title.de.short"), "X".into()), "within-no-map", "title"),
+        (|write| write.set(&film("1"), path("m.a.b"), 1.into()), "within-no-map", "m.a"),
+        (|write| write.set(&film("1"), path("z.a"), 1.into()), "within-no-map", "z"),
+        (|write| write.unset(&film("1"), path("cast.0")), "within-no-map", "cast"),
+        (|write| write.increment(&film("1"), path("n.a"), 1.into()), "within-no-map", "n"),
+        (|write| write.add(&film("1"), path("cast.0"), 1.into()), "within-no-map", "cast"),
+        (|write| write.remove(&film("1"), path("cast.0"), 1.into()), "within-no-map", "cast"),
+        (|write| write.resolve(&film("1"), path("cast.0"), 1.into()), "within-no-map", "cast"),
+        (|write| write.keep(&film("1"), path("cast.0"), 1.into()), "within-no-map", "cast"),
+        (|write| write.increment(&film("1"), path("title"), 1.into()), "no-number", "title"),
+        (|write| write.increment(&film("1"), path("cast"), 1.into()), "no-number", "cast"),
+        (
+            |write| write.increment(&film("1"), path("big"), serde_json::Number::from_f64(f64::MAX).expect("finite")),
+            "sum-not-finite",
+            "big",
+        ),
+        (|write| write.add(&film("1"), path("title"), 1.into()), "no-set", "title"),
+        (|write| write.add(&film("1"), path("m"), 1.into()), "no-set", "m"),
+        (|write| write.add(&film("1"), path("yes"), 1.into()), "no-set", "yes"),
+        (|write| write.remove(&film("1"), path("n"), 1.into()), "no-set", "n"),
+    ];
+    for (attempt, reason, at) in tries {
+        refused(one.commit(attempt), reason, at);
+        // Whoever is told so can go on, and may say what is meant.
+        one.commit(|write| {
+            refused(attempt(write), reason, at);
+            write.unset(&film("1"), path(at))?;
+            write.set(&film("1"), path(at), json!({}))
+        })
+        .expect(at);
+        one.commit(save(before.clone())).expect("saved");
+    }
+    let changes = [Change::Set(path("new"), 1.into()), Change::Increment(path("title"), 1.into())];
+    refused(one.commit(|write| write.update(&film("1"), changes.clone())), "no-number", "title");
+    assert_eq!(one.fields(&film("1")), before, "all changes of an update or none");
+}
+
+#[test]
+fn what_fits_is_written() {
+    let (_rooms, one, _) = two(films());
+    one.commit(save(json!({"cast": ["a"], "title": "x", "z": null, "m": {}}))).expect("saved");
+    one.commit(|write| {
+        // A value may be anything in place of what was there.
+        write.set(&film("1"), path("title"), json!({"de": "X"}))?;
+        write.increment(&film("1"), path("z"), 2.into())?;
+        write.increment(&film("1"), path("m.new.n"), 1.into())?;
+        write.add(&film("1"), path("cast"), "b".into())?;
+        write.add(&film("1"), path("m.tags"), "b".into())?;
+        write.remove(&film("1"), path("cast"), "a".into())?;
+        // What this transaction has written is seen.
+        write.set(&film("1"), path("title.en"), "Y".into())?;
+        write.set(&film("1"), path("title"), "string".into())?;
+        refused(write.set(&film("1"), path("title.en"), 1.into()), "within-no-map", "title");
+        write.unset(&film("1"), path("title"))?;
+        write.set(&film("1"), path("title.en"), "Z".into())?;
+        write.update(
+            &film("1"),
+            [
+                Change::Unset(path("m.tags")),
+                Change::Set(path("m.tags.x"), 1.into()),
+                Change::Increment(path("m.tags.x"), 1.into()),
+            ],
+        )
+    })
+    .expect("written");
+    let expected = json!({"cast": ["b"], "title": {"en": "Z"}, "z": 2, "m": {"new": {"n": 1}, "tags": {"x": 2}}});
+    assert_eq!(one.fields(&film("1")), expected);
+    // What others write at the same time is merged as ever.
+    one.commit(|write| write.change(&film("1"), Change::Set(path("cast.0"), 1.into()))).expect("as it is");
+    assert_eq!(one.fields(&film("1"))["cast"], json!({"0": 1}));
+}
+
+#[test]
+fn nothing_is_written_where_there_is_nothing_to_take_away() {
+    let (_rooms, one, _) = two(films());
+    one.commit(save(json!({"cast": ["a"], "m": {}}))).expect("saved");
+    let events = one.database.folded().1;
+    for path_of_nothing in ["none", "none.deeper", "m.none"] {
+        one.commit(|write| write.unset(&film("1"), path(path_of_nothing))).expect("nothing");
+        one.commit(|write| write.remove(&film("1"), path(path_of_nothing), 1.into())).expect("nothing");
+    }
+    one.commit(|write| write.remove(&film("1"), path("cast"), "b".into())).expect("nothing");
+    assert_eq!(one.database.folded().1, events);
+    assert!(matches!(one.commit(|write| write.unset(&film("2"), path("a"))), Err(Error::NotFound(_))));
+    assert!(matches!(one.commit(|write| write.remove(&film("2"), path("a"), 1.into())), Err(Error::NotFound(_))));
+    // Beside something else it is left out, and what the transaction itself has written is there.
+    one.commit(|write| {
+        write.unset(&film("1"), path("none"))?;
+        write.set(&film("1"), path("new"), 1.into())?;
+        write.add(&film("1"), path("cast"), "b".into())?;
+        write.unset(&film("1"), path("new"))?;
+        write.remove(&film("1"), path("cast"), "b".into())
+    })
+    .expect("written");
+    assert_eq!(one.database.folded().1, events + 1);
+    assert_eq!(one.fields(&film("1")), json!({"cast": ["a"], "m": {}}));
+}
+
+/// That there is nothing was read before something else that is on its way; what is said later holds.
+#[test]
+fn what_is_on_its_way_is_taken_away() {
+    let (_rooms, one, _) = two(films());
+    one.commit(save(json!({"cast": ["a"]}))).expect("saved");
+    let unset = || one.database.write(None, |write| write.unset(&film("1"), path("new")), Box::new(|_| {}));
+    one.database.write(None, |write| write.set(&film("1"), path("new"), 1.into()), Box::new(|_| {})).expect("queued");
+    assert!(matches!(unset(), Err(Error::Conflict(_))));
+    one.push();
+    unset().expect("queued");
+    one.push();
+    assert_eq!(one.fields(&film("1")), json!({"cast": ["a"]}));
+}

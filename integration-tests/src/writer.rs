@@ -78,15 +78,23 @@ impl Writer {
     ///
     /// If the body is too large.
     pub fn draft(&mut self, body: &[u8]) -> Draft {
+        let (draft, blocks) = self.draft_of_any_size(body);
+        assert!(blocks.is_empty(), "a body of {} bytes is a block of its own", body.len());
+        draft
+    }
+
+    /// The same, and the blocks of the body if it is not inline.
+    fn draft_of_any_size(&mut self, body: &[u8]) -> (Draft, Vec<Bytes>) {
         let counter = self.records.len() as u64 + 1;
         let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
         self.time = Time::after(self.time, millis);
         let mut key = [7; 32];
         key[..8].copy_from_slice(&counter.to_be_bytes());
-        let sealed = seal_body(body, &Protection::Thread { key }, &self.keys, &self.thread).expect("a small body");
+        let sealed =
+            seal_body(body, &Protection::Thread { key }, &self.keys, &self.thread).expect("a body of one block");
         let first = counter == 1;
         let admission = self.epoch.admit(&self.thread, &self.log).filter(|_| first);
-        Draft {
+        let draft = Draft {
             counter,
             prev: self.cid(counter - 1),
             skip: self.cid(lipmaa(counter)).filter(|_| !first && lipmaa(counter) != counter - 1),
@@ -99,7 +107,8 @@ impl Writer {
                 body: Some(sealed.body),
             },
             control: admission.map(Control::Admission),
-        }
+        };
+        (draft, sealed.blocks.into_iter().map(|(_, bytes, _)| bytes).collect())
     }
 
     /// Seals and signs, whatever the draft says.
@@ -117,6 +126,20 @@ impl Writer {
         let record = self.seal(draft);
         self.records.push(record.clone());
         record
+    }
+
+    /// Writes one more record with a body of up to a block, at a time that nobody checks, by the clock if there is none. Returns it as it is sent, with its block.
+    ///
+    /// # Panics
+    ///
+    /// If the body is too large.
+    pub fn append_at(&mut self, time: Option<Time>, body: &[u8]) -> Run {
+        let (mut draft, blocks) = self.draft_of_any_size(body);
+        draft.event.time = time.unwrap_or(draft.event.time);
+        let record = self.seal(draft);
+        self.records.push(record);
+        let counter = self.records.len() as u64;
+        Run { blocks, ..self.run(counter - 1, counter) }
     }
 
     /// Writes `count` more records.

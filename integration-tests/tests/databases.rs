@@ -63,6 +63,27 @@ async fn same_hash(nodes: &[&TestNode], thread: &ThreadId) {
     .await;
 }
 
+/// Its body is cut into chunks, each a block of its own, and folded when all of them are here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_of_megabytes_is_one_event() {
+    let one = TestNode::start(1).await;
+    let thread = one.thread_with_name("films").await;
+    let two = TestNode::start(2).await;
+    two.join_from(&one, &thread, Scope::Read).await;
+    let here = one.database(&thread).await.expect("the thread is here");
+    define_films(&here).await;
+    let text = |id: u64| format!("{id}").repeat(900_000);
+    commit(&here, move |write| (1..=4).try_for_each(|id| write.create(&film(id), map(json!({"text": text(id)})))))
+        .await;
+    commit(&here, |write| write.set(&film(1), Path::new(["after"]), json!(true))).await;
+    same_hash(&[&one, &two], &thread).await;
+    let there = two.database(&thread).await.expect("the thread is here");
+    let document = |id| there.read(|read| read.get(&film(id))).expect("readable").expect("there");
+    assert_eq!(document(4)["text"], json!(text(4)));
+    assert_eq!(document(1)["after"], json!(true));
+    assert!(there.held().is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn films_edited_apart_end_the_same() {
     let one = TestNode::start(1).await;

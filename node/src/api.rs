@@ -3,7 +3,9 @@
 //! `proto/spool/v1/{spool,database}.proto` document every call. The modules here translate and nothing else: what a request means is decided
 //! in the node, so that every interface to it means the same.
 
+mod access;
 mod append;
+mod broken;
 mod database;
 mod descriptors;
 mod entry;
@@ -19,6 +21,7 @@ mod service;
 mod steps;
 mod thread;
 
+pub use access::{Access, Connection, Shows, showing};
 pub use descriptors::methods;
 pub use error::REASON;
 pub use limits::{MAX_BODY_BYTES, MAX_DOCUMENTS_BYTES, MAX_MESSAGE_BYTES, PIECE_BYTES};

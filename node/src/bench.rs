@@ -3,6 +3,7 @@
 //! Figures of one run can be compared with each other; machines differ and are noisy, so nothing here is a test.
 
 mod child;
+mod clients;
 mod documents;
 mod parts;
 mod report;
@@ -41,7 +42,7 @@ pub async fn run(options: &Options, mut tell: impl FnMut(&Measured)) -> anyhow::
         let measured = (row.run)(options.clone()).await?;
         tell(&Measured::Row(measured.compare(&parts)));
     }
-    let rows: Vec<_> = documents::all().into_iter().filter(|row| wanted(row.name)).collect();
+    let rows: Vec<_> = documents::all().into_iter().chain(clients::all()).filter(|row| wanted(row.name)).collect();
     if !rows.is_empty() {
         let appends = Part { name: documents::APPENDS, rate: rows::append_rate(options).await?, unit: "events/s" };
         tell(&Measured::Part(appends.clone()));

@@ -40,6 +40,7 @@ mod verify;
 
 pub use crate::model::Error;
 pub use append::Pending;
+pub(crate) use database::judge;
 pub use database::{Committing, Transaction, Way};
 pub use handle::Node;
 pub use start::Parts;

@@ -9,6 +9,7 @@
 //!   device             id of this installation
 //!   lock               held, with the process id inside, while a process uses the repository
 //!   api                address of the running daemon's API
+//!   api-token    0600  what callers of the API show
 //!   store/             the database
 //! ```
 //!
@@ -20,9 +21,11 @@ mod error;
 mod files;
 mod lock;
 mod open;
+mod token;
 
 pub use create::Init;
 pub use error::Error;
 pub(crate) use files::Partial;
 pub use lock::{ApiFile, Locked};
 pub use open::Repo;
+pub use token::Token;

@@ -2,7 +2,7 @@
 //!
 //! [`Server`] listens for HTTP/1.1. Two things reach the services:
 //!
-//! - `POST` with grpc-web, one call each; `cors` lets pages of other origins in.
+//! - `POST` with grpc-web, one call each; `cors` lets pages of other origins in, as far as `origin` permits.
 //! - A websocket with the subprotocol `grpc-websockets`, one call each, in which both sides can stream. The published clients of Textile
 //!   Threads use nothing else. `handshake` opens it, `bridge` has the conversation:
 //!
@@ -29,4 +29,5 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+pub use origin::Origins;
 pub use server::{Error, Server};

@@ -282,5 +282,20 @@ fn the_configuration_is_shown_with_its_origins_and_refused_with_reasons() {
     std::fs::write(repo.join("config.toml"), "").unwrap();
     let open = spool(&repo).args(["daemon", "--api", "0.0.0.0:0"]).output().unwrap();
     assert_eq!(open.status.code(), Some(2));
-    assert!(stderr(&open).contains("no authentication"), "{open:?}");
+    assert!(stderr(&open).contains("not a loopback address"), "{open:?}");
+}
+
+#[test]
+fn a_daemon_answers_whoever_shows_its_token() {
+    let daemon = Daemon::start();
+    let elsewhere = daemon.repo.with_extension("elsewhere");
+    let api = daemon.greeting["api"].as_str().unwrap();
+    let ask = |more: &[&str]| spool(&elsewhere).args(["--json", "--api", api, "stat"]).args(more).output().unwrap();
+    let refused = ask(&[]);
+    assert_eq!(refused.status.code(), Some(6), "{refused:?}");
+    assert!(stderr(&refused).contains("\"reason\":\"unauthenticated\"") && stderr(&refused).contains("api-token"));
+    assert_eq!(ask(&["--api-token", "not-the-right-one"]).status.code(), Some(6));
+    assert_eq!(ask(&["--api-token", &daemon.token()]).status.code(), Some(0));
+    let mode = std::fs::metadata(daemon.repo.join("api-token")).unwrap().permissions();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
 }

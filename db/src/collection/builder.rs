@@ -41,6 +41,9 @@ pub enum Error {
     /// Not there to be removed.
     #[error("{} has no index", short(.0))]
     NoIndex(String),
+    /// Not kept to begin with.
+    #[error("{} does not keep both values", short(.0))]
+    NotKept(String),
     /// A rule that nothing runs.
     #[error("a rule has at most {} bytes; this one has {_0}", SOURCE_BYTES)]
     RuleTooLarge(usize),
@@ -168,10 +171,14 @@ impl Builder {
     }
 
     /// Lets the last of concurrent values of a field win, as everywhere else.
-    #[must_use]
-    pub fn without_keep_both(mut self, path: &str) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotKept`] if that is so already.
+    pub fn without_keep_both(mut self, path: &str) -> Result<Self, Error> {
+        let before = self.0.keep_both.len();
         self.0.keep_both.retain(|kept| kept.to_string() != path);
-        self
+        if self.0.keep_both.len() == before { Err(Error::NotKept(path.to_owned())) } else { Ok(self) }
     }
 
     /// The definition.

@@ -179,7 +179,8 @@ fn local_callers_are_told_what_is_wrong() {
     let kept = new().keep_both("a.b").unwrap();
     assert!(reason(kept.clone().keep_both("a").unwrap_err()).contains("lies within"));
     assert!(reason(new().keep_both("_mod").unwrap_err()).contains("not written"));
-    assert!(kept.without_keep_both("a.b").build().keep_both.is_empty());
+    assert_eq!(kept.clone().without_keep_both("a").unwrap_err(), Error::NotKept("a".to_owned()));
+    assert!(kept.without_keep_both("a.b").unwrap().build().keep_both.is_empty());
     let error = new().schema(Some(json!({"$ref": "http://example.com"}))).unwrap_err();
     assert!(matches!(error, Error::Schema(schema::Error::Remote(_))), "{error}");
     let compiled = new().schema(Some(json!({"type": "object"}))).unwrap().build().compile();

@@ -75,6 +75,15 @@ impl Database {
         })
     }
 
+    /// How it would be answered.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Query`].
+    pub fn plan_at(&self, collection: &str, query: Query, time: Time) -> Result<Plan, Error> {
+        self.in_the_past(collection, query, time, |plan, _| Ok(plan.clone()))
+    }
+
     fn permitted(&self, options: Options) -> Options {
         Options { memory: options.memory.min(self.0.limits.query_memory) }
     }
@@ -86,6 +95,9 @@ impl Database {
         time: Time,
         act: impl FnOnce(&Plan, &PastCollection<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        if let Some(name) = query.index {
+            return Err(of(collection)(query::Error::IndexOfThePast { name }));
+        }
         let source = self.source();
         self.0.view.snapshot(|reader| {
             let documents = PastCollection::new(reader, &*source, collection, time);

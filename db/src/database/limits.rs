@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::limits::{
     MAX_DEPTH, MAX_DOCUMENT_BYTES, MAX_INDEXES, MAX_OPERATIONS, MAX_TRANSACTION_BYTES, QUERY_MEMORY_BYTES,
+    TRANSACTION_MEMORY_BYTES,
 };
 
 /// What local writes and queries may use. What other peers write is merged whatever it is here.
@@ -24,6 +25,8 @@ pub struct Limits {
     pub indexes: usize,
     /// Bytes that one query may hold in memory, whatever its options say.
     pub query_memory: usize,
+    /// Bytes of the documents that one transaction may change, in their stored form from before: it holds all of them until it ends.
+    pub transaction_memory: usize,
 }
 
 impl Default for Limits {
@@ -35,6 +38,7 @@ impl Default for Limits {
             depth: MAX_DEPTH,
             indexes: MAX_INDEXES,
             query_memory: QUERY_MEMORY_BYTES,
+            transaction_memory: TRANSACTION_MEMORY_BYTES,
         }
     }
 }
@@ -50,6 +54,7 @@ impl Limits {
             depth: self.depth.min(MAX_DEPTH),
             indexes: self.indexes.min(MAX_INDEXES),
             query_memory: self.query_memory,
+            transaction_memory: self.transaction_memory,
         }
     }
 }
@@ -67,6 +72,8 @@ pub enum Limit {
     Depth,
     /// [`Limits::indexes`].
     Indexes,
+    /// [`Limits::transaction_memory`].
+    TransactionMemory,
     /// Documents that one transaction relies on: [`MAX_SEEN`](crate::limits::MAX_SEEN).
     Seen,
 }
@@ -80,6 +87,7 @@ impl Limit {
             Limit::TransactionOperations => "transaction_operations",
             Limit::Depth => "depth",
             Limit::Indexes => "indexes",
+            Limit::TransactionMemory => "transaction_memory",
             Limit::Seen => "seen",
         }
     }
@@ -92,6 +100,9 @@ impl Limit {
             Limit::TransactionOperations => ("the transaction would have more than", "operations: split it"),
             Limit::Depth => ("a value or a path is deeper than", "levels"),
             Limit::Indexes => ("the collection would have more than", "indexes"),
+            Limit::TransactionMemory => {
+                ("the documents that the transaction changes have more than", "bytes: split it")
+            }
             Limit::Seen => ("the transaction would rely on more than", "documents: read less in it"),
         };
         format!("{text} {permitted} {advice}")

@@ -20,13 +20,18 @@ pub(super) struct Recent {
     bytes: usize,
     /// The position before the oldest item.
     before: u64,
+    /// The last position, where there is no item: behind all that were given out before this node was started.
+    start: u64,
     max_items: usize,
     max_bytes: usize,
 }
 
 impl Recent {
-    pub(super) fn new(position: u64, max_items: usize, max_bytes: usize) -> Self {
-        Self { items: VecDeque::new(), bytes: 0, before: position, max_items, max_bytes }
+    /// Nothing has changed since `before`; what changes gets positions behind `start`.
+    pub(super) fn new(before: u64, start: u64, max_items: usize, max_bytes: usize) -> Self {
+        // Whoever begins at 0 asks for what is there, and not how it came to be.
+        let before = if before == 0 { start } else { before };
+        Self { items: VecDeque::new(), bytes: 0, before, start: start.max(before), max_items, max_bytes }
     }
 
     pub(super) fn extend(&mut self, changes: Vec<Change>) {
@@ -54,10 +59,10 @@ impl Recent {
     }
 
     pub(super) fn position(&self) -> u64 {
-        self.items.back().map_or(self.before, |(change, _)| change.position)
+        self.items.back().map_or(self.before.max(self.start), |(change, _)| change.position)
     }
 
     pub(super) fn clear(&mut self, position: u64) {
-        *self = Self::new(position, self.max_items, self.max_bytes);
+        *self = Self::new(position, self.start, self.max_items, self.max_bytes);
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn has_room(fields: &Map<String, Value>, path: &Path) -> bool {
 }
 
 /// A sum: exact while both are integers and so is the sum, else in floating point; none where that is not finite.
-pub(super) fn sum(one: &Number, two: &Number) -> Option<Number> {
+pub(crate) fn sum(one: &Number, two: &Number) -> Option<Number> {
     let integer = |number: &Number| number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
     if let (Some(one), Some(two)) = (integer(one), integer(two))
         && let Some(sum) = Number::from_i128(one + two)

@@ -1,9 +1,8 @@
 //! What a document knows of a field beyond the value that shows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
 use serde_json::Value;
 
 use crate::{operation::Observed, stamp::Dot};
@@ -21,15 +20,15 @@ impl Mark {
     /// The value that shows.
     pub(super) fn shown(&self) -> Value {
         match self {
-            Mark::Set(set) => Value::Array(set.0.iter().map(|element| element.value.clone()).collect()),
+            Mark::Set(set) => Value::Array(set.0.values().map(|element| element.value.clone()).collect()),
             Mark::Values(values) => values.last().map_or(Value::Null, |(_, value)| value.clone()),
         }
     }
 }
 
-/// A set whose elements know who added them. Sorted by the encoding of the elements.
+/// A set whose elements know who added them, by their encodings.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Set(Vec<Element>);
+pub(super) struct Set(BTreeMap<Vec<u8>, Element>);
 
 /// One element, and why it is there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,54 +46,50 @@ struct Element {
 impl Set {
     /// The elements of an array, each once.
     pub(super) fn plain(items: &[Value]) -> Self {
-        let elements = items.iter().map(|item| (key(item), item));
-        let elements: BTreeMap<ByteBuf, &Value> = elements.collect();
         let element = |value: &Value| Element { value: value.clone(), dots: Vec::new(), plain: true };
-        Self(elements.into_values().map(element).collect())
+        Self(items.iter().map(|item| (key(item), element(item))).collect())
     }
 
-    fn find(&self, value: &Value) -> Result<usize, usize> {
-        let wanted = key(value);
-        self.0.binary_search_by_key(&wanted, |element| key(&element.value))
+    /// The element that shows at a position.
+    pub(super) fn at(&self, position: usize) -> Option<&Value> {
+        self.0.values().nth(position).map(|element| &element.value)
     }
 
     pub(super) fn add(&mut self, value: &Value, dot: Dot) {
-        let at = self.find(value).unwrap_or_else(|at| {
-            self.0.insert(at, Element { value: value.clone(), dots: Vec::new(), plain: false });
-            at
-        });
-        self.0[at].dots.push(dot);
+        let new = || Element { value: value.clone(), dots: Vec::new(), plain: false };
+        self.0.entry(key(value)).or_insert_with(new).dots.push(dot);
     }
 
     pub(super) fn remove(&mut self, value: &Value, observed: &Observed) {
-        let Ok(at) = self.find(value) else { return };
-        let element = &mut self.0[at];
+        let Entry::Occupied(mut entry) = self.0.entry(key(value)) else { return };
+        let element = entry.get_mut();
         element.dots.retain(|dot| !observed.dots.contains(dot));
         element.plain &= !observed.plain;
         if element.dots.is_empty() && !element.plain {
-            self.0.remove(at);
+            entry.remove();
         }
     }
 
     pub(super) fn observed(&self, value: &Value) -> Observed {
-        let Ok(at) = self.find(value) else { return Observed::default() };
-        Observed { dots: self.0[at].dots.clone(), plain: self.0[at].plain }
+        let Some(element) = self.0.get(&key(value)) else { return Observed::default() };
+        Observed { dots: element.dots.clone(), plain: element.plain }
     }
 }
 
 /// What elements are compared and sorted by.
-fn key(value: &Value) -> ByteBuf {
-    ByteBuf::from(serde_ipld_dagcbor::to_vec(value).expect("JSON values have a dag-cbor form"))
+fn key(value: &Value) -> Vec<u8> {
+    serde_ipld_dagcbor::to_vec(value).expect("JSON values have a dag-cbor form")
 }
 
 impl Serialize for Set {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        serializer.collect_seq(self.0.values())
     }
 }
 
 impl<'de> Deserialize<'de> for Set {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Vec::deserialize(deserializer).map(Self)
+        let elements: Vec<Element> = Vec::deserialize(deserializer)?;
+        Ok(Self(elements.into_iter().map(|element| (key(&element.value), element)).collect()))
     }
 }

@@ -167,3 +167,59 @@ proptest! {
         }
     }
 }
+
+/// One event may add ten thousand elements to the largest set that there can be: while the whole set was shown anew for each of them, that took seconds.
+#[test]
+fn many_additions_to_a_large_set_take_the_time_of_few() {
+    let mut document = Document::default();
+    let items: Vec<Value> = (0..25_000).map(|n| Value::from(n.to_string())).collect();
+    let mut size = Size::default();
+    let create = [create(json!({})), set("s", Value::Array(items.clone()))];
+    assert!(document.apply(stamp(1), (0..).zip(&create), &mut size));
+    let adds: Vec<Change> = items.iter().take(10_000).map(|item| Change::Add(path("s"), item.clone())).collect();
+    let begin = std::time::Instant::now();
+    assert!(document.apply(stamp(2), (0..).zip(&adds), &mut size));
+    let took = begin.elapsed();
+    assert!(took < std::time::Duration::from_secs(1), "{took:?}");
+    assert_eq!(document.fields["s"].as_array().map(Vec::len), Some(items.len()));
+}
+
+/// Changes of sets, and of what lies at positions within them.
+fn within_sets() -> impl Strategy<Value = Draft> {
+    let anywhere = || prop::sample::select(vec!["s", "s.0", "s.1", "s.0.b", "a", "a.s"]);
+    let values = || prop::sample::select(vec![json!(1), json!([1]), json!({"b": 2}), json!({}), json!("x")]);
+    prop_oneof![
+        2 => meeting(),
+        2 => (anywhere(), 0u8..3).prop_map(|(at, value)| Draft::Add(at, value)),
+        1 => (anywhere(), 0u8..3).prop_map(|(at, value)| Draft::Remove(at, value)),
+        1 => (anywhere(), any::<i8>()).prop_map(|(at, by)| Draft::Increment(at, by)),
+        1 => (anywhere(), values()).prop_map(|(at, value)| Draft::Set(at, value)),
+        1 => anywhere().prop_map(|at| Draft::Set(at, json!([{"b": 1}, 1, [2], "x"]))),
+        1 => anywhere().prop_map(Draft::Unset),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// Sets show anew at the end of an event; what comes in between sees them as they are.
+    #[test]
+    fn changes_of_one_event_come_to_what_they_come_to_one_by_one(
+        before in prop::collection::vec(within_sets(), 0..6),
+        drafts in prop::collection::vec(within_sets(), 1..12),
+    ) {
+        let mut one_by_one = Document::default();
+        for (index, draft) in (1..).zip(&before) {
+            let change = draft.change(&one_by_one);
+            one_by_one.apply(stamp(index), [(0, &change)], &mut Size::default());
+        }
+        let (mut at_once, mut changes) = (one_by_one.clone(), Vec::new());
+        for (index, draft) in (0..).zip(&drafts) {
+            let change = draft.change(&one_by_one);
+            one_by_one.apply(stamp(100), [(index, &change)], &mut Size::default());
+            changes.push(change);
+        }
+        at_once.apply(stamp(100), (0..).zip(&changes), &mut Size::default());
+        prop_assert_eq!(at_once, one_by_one);
+    }
+}

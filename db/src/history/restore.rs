@@ -13,6 +13,7 @@ use super::{
 use crate::{
     database::Limits,
     documents::keys,
+    limits::PACKED_TRANSACTION_BYTES,
     operation::{Target, Transaction},
     projector::Error,
     source::Source,
@@ -42,7 +43,7 @@ pub fn restore<'a>(
         documents,
         everything,
         is_behind_definitions: false,
-        packer: Packer::new(limits.transaction_operations, limits.transaction_bytes),
+        packer: Packer::new(limits.transaction_operations, limits.transaction_bytes.min(PACKED_TRANSACTION_BYTES)),
         ready: VecDeque::new(),
         found: BTreeMap::new(),
         failed: false,

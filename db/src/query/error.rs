@@ -32,12 +32,18 @@ pub enum Error<E: std::error::Error + 'static> {
         limit: usize,
     },
     /// There is no index of the name that was asked for.
-    #[error("there is no index {name:?}; there are {known:?}")]
+    #[error("there is no index {name:?}; {}", known_as(known))]
     NoIndex {
         /// What was asked for.
         name: String,
         /// What there is.
         known: Vec<String>,
+    },
+    /// An index was asked for to read an earlier state.
+    #[error("the index {name:?} is one of the present: what was is read without indexes")]
+    IndexOfThePast {
+        /// What was asked for.
+        name: String,
     },
     /// The index that was asked for is still being built.
     #[error("the index {name:?} is not built yet")]
@@ -61,4 +67,14 @@ pub enum Error<E: std::error::Error + 'static> {
         /// Which.
         id: String,
     },
+}
+
+fn known_as(indexes: &[String]) -> String {
+    match indexes {
+        [] => "the collection has none".into(),
+        [index] => format!("there is {index:?}"),
+        several => {
+            format!("there are {}", several.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "))
+        }
+    }
 }

@@ -20,6 +20,8 @@ use crate::query::filter::{Filter, Operator, TooLarge};
 const KEYWORDS: [&str; 5] = ["and", "or", "not", "exists", "contains"];
 /// Words that are values.
 const LITERALS: [&str; 3] = ["true", "false", "null"];
+/// Parentheses and negations within one another: each level of a filter is written with two at most, `not (`, and so all that are permitted can be read again.
+const MAX_WRITTEN_DEPTH: usize = 2 * MAX_DEPTH;
 /// Characters of the text that an error shows on each side of its place.
 const SHOWN_CHARACTERS: usize = 60;
 
@@ -119,7 +121,7 @@ impl<'a> Parser<'a> {
         if self.rest().is_empty() {
             return Ok(Filter::default());
         }
-        let filter = self.any(MAX_DEPTH)?;
+        let filter = self.any(MAX_WRITTEN_DEPTH)?;
         if !self.rest().is_empty() {
             return Err(Kind::Expected("and, or, or the end"));
         }
@@ -436,5 +438,26 @@ mod tests {
         assert_eq!(Filter::parse(&" ".repeat(MAX_QUERY_BYTES + 1)).unwrap_err().kind, Kind::TooLong);
         let many = vec!["a = 1"; 1_000].join(" or ");
         assert_eq!(Filter::parse(&many).unwrap_err().kind, Kind::TooLarge(TooLarge::Conditions));
+    }
+
+    /// Each `not` is written with a parenthesis, which counted as a level of its own: from half of the permitted levels on, what was written could not be read.
+    #[test]
+    fn the_deepest_filters_are_read_as_they_are_written() {
+        let a = || compare("a", Operator::Equal, json!(1));
+        let exists = Filter::Exists { path: Path::new(["a"]), exists: true };
+        let not = |inner: Filter| Filter::Not(Box::new(inner));
+        let list = |inner: Filter| Filter::Any(vec![a(), Filter::All(vec![inner, a()])]);
+        let deepest = [
+            (1..MAX_DEPTH).fold(a(), |inner, _| not(inner)),
+            (1..MAX_DEPTH).fold(exists, |inner, _| not(inner)),
+            (1..MAX_DEPTH / 2).fold(a(), |inner, _| list(inner)),
+            (1..MAX_DEPTH / 3).fold(a(), |inner, _| not(list(inner))),
+        ];
+        for filter in deepest {
+            assert_eq!(filter.check(), Ok(()));
+            assert_eq!(Filter::parse(&filter.to_string()), Ok(filter.clone()), "{filter}");
+        }
+        let too_deep = (0..MAX_DEPTH).fold(a(), |inner, _| not(inner)).to_string();
+        assert_eq!(Filter::parse(&too_deep).unwrap_err().kind, Kind::TooLarge(TooLarge::Depth));
     }
 }

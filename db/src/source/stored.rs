@@ -63,7 +63,7 @@ impl Stored {
         let Some((record, keys)) = self.reopen(log, counter, sealed)? else {
             return Ok(Record { counter, cid, event: Event::Sealed });
         };
-        Record::open(&record, &keys, |cid| Ok(self.store.block_in_thread(&self.thread, cid)?))
+        Record::open(&record, &self.state.keys, &keys, |cid| Ok(self.store.block_in_thread(&self.thread, cid)?))
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{body, drafts::path};
 use crate::{
     Change, Operation, Target, Transaction,
-    limits::{MAX_DOCUMENT_BYTES, MAX_OPERATIONS, MAX_TRANSACTION_BYTES},
+    limits::{MAX_DOCUMENT_BYTES, MAX_OPERATIONS, PACKED_TRANSACTION_BYTES},
 };
 
 /// How deep things are that are too deep.
@@ -79,7 +79,7 @@ pub fn bodies(collection: &str) -> Vec<(&'static str, Bytes)> {
 
 /// Events that together would make a document larger than permitted; the last has no effect.
 pub fn too_large(target: &Target) -> Vec<Bytes> {
-    const PART: usize = MAX_TRANSACTION_BYTES - 1_024;
+    const PART: usize = PACKED_TRANSACTION_BYTES - 1_024;
     let part = |number: usize| {
         let set = Change::Set(path(&format!("part-{number}")), "x".repeat(PART).into());
         body(&Transaction { reverts: None, operations: vec![Operation::Change(target.clone(), set)] })

@@ -13,6 +13,8 @@ use crate::{
     query, source,
 };
 
+use super::Misfit;
+
 /// Why a transaction is refused, or something cannot be read. Nothing has happened.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -33,7 +35,7 @@ pub enum Error {
         current: VersionId,
     },
     /// The collection is not defined.
-    #[error("there is no collection {0:?} here: define it first")]
+    #[error("there is no collection {0:?} here (yet): define it, or wait until its definition has arrived")]
     NoCollection(String),
     /// There is no such tag.
     #[error("there is no tag {0:?}")]
@@ -106,6 +108,18 @@ pub enum Error {
         target: Target,
         /// Which rule.
         source: operation::Error,
+    },
+    /// A change does not fit what is there: it would do nothing, or take away what it does not name.
+    #[error("{path:?} of the document {id:?} in the collection {collection:?} is {found}, {}", why.told(), path = path.to_string(), collection = .target.collection, id = .target.id)]
+    Misfit {
+        /// Of which document.
+        target: Target,
+        /// Where.
+        path: Path,
+        /// What is there, as an English noun.
+        found: &'static str,
+        /// Why it does not fit, with what can be done.
+        why: Misfit,
     },
     /// It was given up before it was complete.
     #[error("the transaction was given up before it was complete")]
@@ -214,6 +228,7 @@ impl Error {
             Error::TooLarge { .. } => (Kind::Refused, "too-large"),
             Error::OtherId { .. } => (Kind::Invalid, "other-id"),
             Error::Operation { source, .. } => (Kind::Invalid, of_operation(source)),
+            Error::Misfit { why, .. } => (Kind::Refused, of_misfit(why)),
             Error::Discarded => (Kind::Refused, "discarded"),
             Error::Revert(error) => of_revert(error),
             Error::View(error) => of_view(error),
@@ -233,6 +248,7 @@ fn of_definition(error: &collection::Error) -> (Kind, &'static str) {
         collection::Error::Path { .. } => (Kind::Invalid, "path"),
         collection::Error::IndexTwice(_) => (Kind::Exists, "index-exists"),
         collection::Error::NoIndex(_) => (Kind::NotFound, "no-index"),
+        collection::Error::NotKept(_) => (Kind::NotFound, "no-keep-both"),
         collection::Error::TooManyIndexes => (Kind::Refused, "too-many-indexes"),
         collection::Error::TooManyKept => (Kind::Refused, "too-many-kept"),
         collection::Error::RuleTooLarge(_) => (Kind::Invalid, "rule-too-large"),
@@ -251,6 +267,15 @@ fn of_operation(error: &operation::Error) -> &'static str {
         operation::Error::NotAMap => "not-a-map",
         operation::Error::Reserved(_) => "reserved-field",
         operation::Error::Number => "number",
+    }
+}
+
+fn of_misfit(misfit: &Misfit) -> &'static str {
+    match misfit {
+        Misfit::Within(_) => "within-no-map",
+        Misfit::Increment => "no-number",
+        Misfit::Sum => "sum-not-finite",
+        Misfit::Add | Misfit::Remove => "no-set",
     }
 }
 
@@ -282,6 +307,7 @@ fn of_query(error: &query::Error<projector::Error>) -> (Kind, &'static str) {
         query::Error::TooLarge(_) => (Kind::Invalid, "query"),
         query::Error::Memory { .. } => (Kind::Refused, "query-memory"),
         query::Error::NoIndex { .. } => (Kind::NotFound, "no-index"),
+        query::Error::IndexOfThePast { .. } => (Kind::Invalid, "index-of-the-past"),
         query::Error::NotBuilt { .. } => (Kind::Refused, "index-not-built"),
         query::Error::Unserving { .. } => (Kind::Invalid, "index-of-no-use"),
         query::Error::After { .. } => (Kind::NotFound, "after-not-found"),

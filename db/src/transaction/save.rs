@@ -70,17 +70,15 @@ impl Write<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`], and as [`change`](Self::change).
+    /// [`Error::NotFound`], [`Error::Misfit`], and as [`change`](Self::change).
     pub fn resolve(&mut self, target: &Target, path: Path, value: Value) -> Result<(), Error> {
         self.must_exist(target)?;
         let seen = self.document(target)?.seen(&path);
+        let is_kept = !seen.is_empty();
+        let change = if is_kept { Change::Keep(path, value, seen) } else { Change::Replace(path, value) };
+        self.must_fit(target, std::slice::from_ref(&change))?;
         // Without such values it is an ordinary field, unless the collection says otherwise.
-        let changes = if seen.is_empty() {
-            return self.keeping_both(target, vec![Change::Replace(path, value)]);
-        } else {
-            vec![Change::Keep(path, value, seen)]
-        };
-        self.changes(target, changes)
+        if is_kept { self.changes(target, vec![change]) } else { self.keeping_both(target, vec![change]) }
     }
 }
 

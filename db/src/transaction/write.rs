@@ -13,7 +13,7 @@ use crate::{
     documents,
     history::VersionId,
     limits::{MAX_SEEN, TRANSACTION_HEAD_BYTES},
-    operation,
+    operation::{self, Observed},
     stamp::Dot,
 };
 
@@ -31,8 +31,12 @@ pub struct Write<'a> {
     operations: Vec<Operation>,
     /// Of their encodings.
     bytes: usize,
+    /// Bytes that the documents in `written` had to begin with.
+    held: usize,
     /// Definitions of the collections that are written to.
     definitions: BTreeMap<String, Definition>,
+    /// The document that was looked at last and is not written yet: whoever looks at one is most likely about to write it.
+    looked_at: Option<(Target, Working)>,
     /// What is gone by where nothing is defined.
     provided: BTreeMap<String, Definition>,
     pub(super) has_saved: bool,
@@ -57,7 +61,9 @@ impl<'a> Write<'a> {
             seen: BTreeMap::new(),
             operations: Vec::new(),
             bytes: 0,
+            held: 0,
             definitions: BTreeMap::new(),
+            looked_at: None,
             provided: BTreeMap::new(),
             has_saved: false,
         }
@@ -128,6 +134,8 @@ impl<'a> Write<'a> {
         let target = Target::new(COLLECTIONS, definition.name.as_str());
         let before = self.document(&target)?;
         let before = before.is_alive().then(|| Definition::from_fields(&definition.name, &before.fields));
+        // Also that nothing is to be changed was found by reading.
+        self.has_saved = true;
         self.changes(&target, collection::changes(before.as_ref(), definition))
     }
 
@@ -183,48 +191,77 @@ impl<'a> Write<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`].
+    /// [`Error::NotFound`]; [`Error::Misfit`] if a change would do nothing to what is there, or take away what it does not name.
     pub fn update(&mut self, target: &Target, changes: impl IntoIterator<Item = Change>) -> Result<(), Error> {
         self.must_exist(target)?;
-        self.changes(target, changes.into_iter().collect())
+        let changes: Vec<_> = changes.into_iter().collect();
+        self.must_fit(target, &changes)?;
+        self.changes(target, changes)
     }
 
     /// Merges a value in at a path. Where the collection keeps both of two concurrent values, it is kept beside those that are not known here.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`].
+    /// [`Error::NotFound`]; [`Error::Misfit`] if the path lies within what is no map.
     pub fn set(&mut self, target: &Target, path: Path, value: Value) -> Result<(), Error> {
         self.must_exist(target)?;
-        self.keeping_both(target, vec![Change::Set(path, value)])
+        let changes = vec![Change::Set(path, value)];
+        self.must_fit(target, &changes)?;
+        self.keeping_both(target, changes)
     }
 
-    /// Adds to a number.
+    /// Removes what is at a path. Where there is nothing, nothing is written, and the document counts as read.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`].
+    /// [`Error::NotFound`]; [`Error::Misfit`] if the path lies within what is no map.
+    pub fn unset(&mut self, target: &Target, path: Path) -> Result<(), Error> {
+        self.must_exist(target)?;
+        let is_there = path.get(&self.look(target)?.fields).is_some();
+        let changes = vec![Change::Unset(path)];
+        self.must_fit(target, &changes)?;
+        if is_there { self.changes(target, changes) } else { self.leave(target) }
+    }
+
+    /// Adds to a number; nothing there, or null, counts as zero.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`]; [`Error::Misfit`] if something else is there, or the sum would not be finite.
     pub fn increment(&mut self, target: &Target, path: Path, by: Number) -> Result<(), Error> {
         self.update(target, [Change::Increment(path, by)])
     }
 
-    /// Adds an element to a set.
+    /// Adds an element to a set, or to a list, which becomes one by that; nothing there, or null, counts as an empty one.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`].
+    /// [`Error::NotFound`]; [`Error::Misfit`] if something else is there.
     pub fn add(&mut self, target: &Target, path: Path, value: Value) -> Result<(), Error> {
         self.update(target, [Change::Add(path, value)])
     }
 
-    /// Removes an element from a set, as far as its additions are known here. For that the document counts as read.
+    /// Removes an element from a set, as far as its additions are known here. For that the document counts as read. Where there is no such element, nothing is
+    /// written.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`].
+    /// [`Error::NotFound`]; [`Error::Misfit`] if what is there has no elements.
     pub fn remove(&mut self, target: &Target, path: Path, value: Value) -> Result<(), Error> {
-        let observed = self.document(target)?.observed(&path, &value);
-        self.update(target, [Change::Remove(path, value, observed)])
+        self.must_exist(target)?;
+        self.rely(target)?;
+        let observed = self.look(target)?.observed(&path, &value);
+        let is_there = observed != Observed::default();
+        let changes = vec![Change::Remove(path, value, observed)];
+        self.must_fit(target, &changes)?;
+        if is_there { self.changes(target, changes) } else { self.leave(target) }
+    }
+
+    /// Nothing is to be changed, which was found by reading.
+    fn leave(&mut self, target: &Target) -> Result<(), Error> {
+        self.has_saved = true;
+        self.rely(target)
     }
 
     /// Sets a value that is kept beside those that others set without knowing of it. For that the document counts as read.
@@ -311,6 +348,18 @@ impl<'a> Write<'a> {
         }
     }
 
+    /// The same, without a copy: for what is looked at with each write.
+    pub(super) fn look(&mut self, target: &Target) -> Result<&Document, Error> {
+        if let Some(working) = self.written.get(target) {
+            return Ok(&working.document);
+        }
+        let working = match self.looked_at.take_if(|(known, _)| known == target) {
+            Some((_, working)) => working,
+            None => self.stored(target)?,
+        };
+        Ok(&self.looked_at.insert((target.clone(), working)).1.document)
+    }
+
     /// Documents are written to collections that are defined, or that are Spool's own.
     fn check_collection(&mut self, name: &str) -> Result<(), Error> {
         if !name.starts_with('_') && !self.definitions.contains_key(name) {
@@ -375,10 +424,15 @@ impl<'a> Write<'a> {
         let too_large = |limit, permitted| Err(Error::TooLarge { target: target.clone(), limit, permitted });
         let limits = self.read.limits;
         let is_new = !self.written.contains_key(target);
-        let mut working = match self.written.remove(target) {
+        let looked_at = self.looked_at.take_if(|(known, _)| known == target).map(|(_, working)| working);
+        let mut working = match self.written.remove(target).or(looked_at) {
             Some(working) => working,
             None => self.stored(target)?,
         };
+        let held = if is_new { self.held + working.stored } else { self.held };
+        if held > limits.transaction_memory {
+            return too_large(Limit::TransactionMemory, limits.transaction_memory);
+        }
         let before = (target.collection == COLLECTIONS).then(|| working.document.clone());
         let (last, named) = (working.document.last, working.named);
         let changes: Vec<_> = (self.operations.len()..)
@@ -401,7 +455,7 @@ impl<'a> Write<'a> {
         };
         if result.is_ok() {
             self.operations.extend(operations);
-            self.bytes += bytes;
+            (self.bytes, self.held) = (self.bytes + bytes, held);
             if target.collection == COLLECTIONS {
                 // What was found of a collection may be another from now on.
                 self.definitions.remove(&target.id);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use spool_db::{
     Change, Limits, Operation, Target, Transaction,
     history::{self, At, Scope, Tag},
-    limits::MAX_TRANSACTION_BYTES,
+    limits::PACKED_TRANSACTION_BYTES,
     testing::drafts::path,
 };
 use spool_proto::clock::Time;
@@ -102,7 +102,7 @@ fn the_database_is_restored_with_its_definitions_first_and_without_tags() {
 #[test]
 fn large_documents_are_restored_piece_by_piece() {
     let mut rig = Rig::default();
-    let text = |letter: &str| letter.repeat(MAX_TRANSACTION_BYTES / 3);
+    let text = |letter: &str| letter.repeat(PACKED_TRANSACTION_BYTES / 3);
     rig.change(1, &film(1), [create(json!({}))]);
     for name in ["map.a", "map.b", "map.c", "map.d"] {
         rig.change(1, &film(1), [Change::Set(path(name), text("x").into())]);
@@ -124,7 +124,7 @@ fn large_documents_are_restored_piece_by_piece() {
 fn a_document_stays_in_one_transaction_if_it_fits_one() {
     let mut rig = Rig::default();
     let names = ["a", "b", "c", "d", "e"];
-    let text = "x".repeat(MAX_TRANSACTION_BYTES / 8);
+    let text = "x".repeat(PACKED_TRANSACTION_BYTES / 8);
     let mut then = Time::default();
     for number in 0..3 {
         rig.change(1, &film(number), [create(json!({}))]);

@@ -101,8 +101,10 @@ fn an_index_that_is_asked_for_has_to_be_of_use() {
     };
     assert_eq!(
         error("none", "number > 1", json!([])),
-        Err(r#"there is no index "none"; there are ["number", "group", "tags"]"#.to_owned())
+        Err(r#"there is no index "none"; there are "number", "group", "tags""#.to_owned())
     );
+    let none = Plan::new(json::read(&json!({"index": "x"})).unwrap(), &[], &memory).map(|plan| plan.to_string());
+    assert_eq!(none.unwrap_err().to_string(), r#"there is no index "x"; the collection has none"#);
     assert_eq!(error("group", "group = 1", json!([])), Err(r#"the index "group" is not built yet"#.to_owned()));
     assert!(error("number", "free = 1", json!(["free"])).unwrap_err().starts_with("the index \"number\" is of no use"));
     // Not the best, but asked for.

@@ -51,7 +51,7 @@ impl State {
         let state = &self.image.state;
         let keys = self.keys.entry((key_id, *log));
         let keys = keys.or_insert_with(|| state.keys.log_keys(&key_id, log).expect("members have all keys"));
-        Record::open(record, keys, |cid| Ok(self.image.blocks.get(cid).cloned())).map(Some)
+        Record::open(record, &state.keys, keys, |cid| Ok(self.image.blocks.get(cid).cloned())).map(Some)
     }
 }
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -38,7 +38,11 @@ export class Daemon {
 
   async run(web, listen) {
     const flags = ['daemon', ...FLAGS, '--web', web, '--listen', listen, ...this.flags]
-    this.child = spawn(program, flags, { env: this.env, stdio: ['ignore', 'pipe', 'inherit'] })
+    this.child = spawn(program, flags, { env: this.env, stdio: ['ignore', 'pipe', 'pipe'] })
+    this.child.stderr.on('data', (text) => {
+      process.stderr.write(text)
+      this.panicked ||= text.includes('panicked at')
+    })
     const [line] = await once(createInterface(this.child.stdout), 'line')
     this.greeting = JSON.parse(line)
     // What a client is given.
@@ -52,9 +56,20 @@ export class Daemon {
     return run.stdout.trim().split('\n').map((line) => JSON.parse(line))
   }
 
+  // What callers of its own interface show.
+  token() {
+    return readFileSync(join(this.directory, 'repo', 'api-token'), 'utf8').trim()
+  }
+
   // How many file descriptors it has open.
   descriptors() {
     return readdirSync(`/proc/${this.child.pid}/fd`).length
+  }
+
+  // Bytes of memory that it holds.
+  memory() {
+    const status = readFileSync(`/proc/${this.child.pid}/status`, 'utf8')
+    return Number(status.match(/^VmRSS:\s*(\d+) kB$/m)[1]) * 1024
   }
 
   // Ends it as a user would, and says with which code it ended.
@@ -64,16 +79,21 @@ export class Daemon {
     return code
   }
 
-  // Ends it and starts it again at the same addresses.
-  async restart(signal) {
+  // Starts it again, after its end, at the same addresses.
+  async again() {
     const { web, listen } = this.greeting
-    await this.end(signal)
     await this.run(web, listen[0].replace(/\/p2p\/.*/, ''))
+  }
+
+  async restart(signal) {
+    await this.end(signal)
+    await this.again()
   }
 
   async stop() {
     const code = await this.end()
     rmSync(this.directory, { recursive: true })
+    assert.ok(!this.panicked, 'the daemon panicked, see above')
     return code
   }
 }

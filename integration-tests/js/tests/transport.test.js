@@ -32,6 +32,10 @@ function method(methodName, responseStream) {
   }
 }
 
+function shows(token) {
+  return new grpc.Metadata({ authorization: `bearer ${token}` })
+}
+
 function message(bytes) {
   return { serializeBinary: () => bytes, toObject: () => ({}) }
 }
@@ -41,6 +45,7 @@ test('a unary call is answered with its message', async () => {
     const messages = []
     grpc.invoke(method('GetNode', false), {
       host: daemon.host,
+      metadata: shows(daemon.token()),
       request: message(new Uint8Array()),
       transport: transport.WebsocketTransport(),
       onMessage: (bytes) => messages.push(bytes),
@@ -58,6 +63,7 @@ test('a failure has its code and its text, in any language', async () => {
   const { code, text } = await new Promise((resolve) => {
     grpc.invoke(method('GetThread', false), {
       host: daemon.host,
+      metadata: shows(daemon.token()),
       request,
       transport: transport.WebsocketTransport(),
       onMessage: () => {},
@@ -66,4 +72,21 @@ test('a failure has its code and its text, in any language', async () => {
   })
   assert.equal(code, grpc.Code.InvalidArgument)
   assert.match(text, /thread/)
+})
+
+test('without the token of the node its own interface is closed', async () => {
+  for (const metadata of [undefined, shows('not it')]) {
+    const { code, text } = await new Promise((resolve) => {
+      grpc.invoke(method('GetNode', false), {
+        host: daemon.host,
+        metadata,
+        request: message(new Uint8Array()),
+        transport: transport.WebsocketTransport(),
+        onMessage: () => {},
+        onEnd: (code, text) => resolve({ code, text }),
+      })
+    })
+    assert.equal(code, grpc.Code.Unauthenticated)
+    assert.match(text, /token/)
+  }
 })

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use futures::{SinkExt as _, StreamExt as _, channel::mpsc};
-use spool_node::api::{MAX_MESSAGE_BYTES, pb, pb::spool_client::SpoolClient};
-use tonic::{Status, transport::Channel};
+use spool_node::api::{Connection, MAX_MESSAGE_BYTES, pb, pb::spool_client::SpoolClient};
+use tonic::Status;
 
 use super::Daemon;
 
 /// A connection to the API of a daemon. Clones share it.
 #[derive(Clone)]
-pub struct Api(SpoolClient<Channel>);
+pub struct Api(SpoolClient<Connection>);
 
 /// An event that was acknowledged.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ pub struct Verified {
 impl Api {
     /// Connects.
     pub async fn connect(daemon: &Daemon) -> Self {
-        let client = SpoolClient::connect(format!("http://{}", daemon.api())).await.expect("a daemon that is ready");
+        let client = SpoolClient::new(daemon.connect().await);
         Self(client.max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES))
     }
 

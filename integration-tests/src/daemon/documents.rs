@@ -2,16 +2,16 @@
 
 use futures::{SinkExt as _, channel::mpsc};
 use spool_node::api::{
-    MAX_DOCUMENTS_BYTES,
+    Connection, MAX_DOCUMENTS_BYTES,
     pb::{self, database_client::DatabaseClient, write::Change},
 };
-use tonic::{Status, transport::Channel};
+use tonic::Status;
 
 use super::Daemon;
 
 /// A connection to the databases of a daemon. Clones share it.
 #[derive(Clone)]
-pub struct Documents(DatabaseClient<Channel>);
+pub struct Documents(DatabaseClient<Connection>);
 
 /// A write of one document.
 pub fn write(collection: &str, id: &str, change: Change) -> pb::Write {
@@ -21,12 +21,12 @@ pub fn write(collection: &str, id: &str, change: Change) -> pb::Write {
 impl Documents {
     /// Connects.
     pub async fn connect(daemon: &Daemon) -> Self {
-        let client = DatabaseClient::connect(format!("http://{}", daemon.api())).await.expect("a daemon that is ready");
+        let client = DatabaseClient::new(daemon.connect().await);
         Self(client.max_decoding_message_size(MAX_DOCUMENTS_BYTES))
     }
 
     /// The client itself.
-    pub fn client(&mut self) -> &mut DatabaseClient<Channel> {
+    pub fn client(&mut self) -> &mut DatabaseClient<Connection> {
         &mut self.0
     }
 

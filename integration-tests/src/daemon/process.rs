@@ -11,6 +11,8 @@ use std::{
 };
 
 use serde_json::Value;
+use spool_node::api::{Connection, showing};
+use tonic::transport::Endpoint;
 
 use super::{LOOK_AGAIN, Repo};
 use crate::PATIENCE;
@@ -50,6 +52,8 @@ pub struct Daemon {
 struct Process {
     child: Child,
     log: PathBuf,
+    /// Of its repository.
+    directory: PathBuf,
 }
 
 impl Launched {
@@ -58,7 +62,7 @@ impl Launched {
         let stderr = File::options().create(true).append(true).open(&log).expect("a file for the log");
         let mut command = repo.command(FLAGS.iter().chain(flags));
         let child = command.stderr(stderr).stdout(Stdio::piped()).spawn().expect("the daemon starts");
-        Self(Process { child, log })
+        Self(Process { child, log, directory: repo.path().to_owned() })
     }
 
     /// Ends it at once, as a crash would.
@@ -100,6 +104,18 @@ impl Daemon {
     /// Where its API listens.
     pub fn api(&self) -> &str {
         self.greeting["api"].as_str().expect("the greeting names the API")
+    }
+
+    /// Connects to its API, and shows its token there.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    pub async fn connect(&self) -> Connection {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.api())).expect("an address");
+        let channel = endpoint.connect().await.expect("a daemon that is ready");
+        let repo = spool_node::repo::Repo::open(&self.process.directory).expect("its repository");
+        showing(repo.api_token().expect("a file that can be read"), channel)
     }
 
     /// Where it listens for browsers.

@@ -118,6 +118,8 @@ fn queries(walk: &mut Walk, repo: &Repo) {
         walk.text(repo, "db explain", &["notes", "movies", filter, "--sort", "title"]),
         "reads    the index year: year = 1985\nentries  30\nchecks   year = 1985 and genres contains \"Comedy\"\nsort     in memory"
     );
+    // At the end of all times, which has passed as far as is known here.
+    let past = repo.json(&["db", "explain", "notes", "movies", filter, "--at", "2999-01-01T00:00:00Z"]).remove(0);
     let found = walk.json(repo, "db find", &["notes", "movies", filter, "--sort", "title:desc", "--fields", "title"]);
     let titles: Vec<&str> = found.iter().map(|film| str_of(film, "title")).collect();
     assert_eq!((titles.len(), titles[0], titles[10]), (11, "Turk 182", "Better Off Dead"));
@@ -127,6 +129,7 @@ fn queries(walk: &mut Walk, repo: &Repo) {
     assert_eq!(repo.json(&["db", "find", "notes", "movies", "--query", &query]), found);
     repo.text(&["db", "define", "notes", "movies", "--drop-index", "year", "--drop-index", "genres"]);
     let scan = repo.json(&["db", "explain", "notes", "movies", filter]).remove(0);
+    assert_eq!(past, scan, "what was has no indexes");
     assert_eq!(scan["access"], json!("scan"));
     let args = ["db", "find", "notes", "movies", filter, "--sort", "title:desc", "--fields", "title"];
     assert_eq!(repo.json(&args), found);
@@ -215,12 +218,13 @@ fn mistakes_are_told_with_their_exit_codes_and_names() {
     let schema = repo.path().join("film.json");
     std::fs::write(&schema, SCHEMA).unwrap();
     repo.text(&["db", "define", "notes", "films", "--unique", "title", "--schema", schema.to_str().unwrap()]);
-    repo.text(&["db", "create", "notes", "films", r#"{"_id": "clue", "title": "Clue"}"#]);
+    repo.text(&["db", "create", "notes", "films", r#"{"_id": "clue", "title": "Clue", "cast": ["a"]}"#]);
+    repo.text(&["db", "define", "notes", "plain"]);
     let before = repo.json(&["db", "hash", "notes"]);
     const UNKNOWN: &str = "00112233445566778899aabbccddeeff";
     let never: &str = &format!("version:{UNKNOWN}");
     // Arguments, exit code, reason, and what the message says.
-    let mistakes: [(&[&str], i64, &str, &str); 36] = [
+    let mistakes: [(&[&str], i64, &str, &str); 49] = [
         (&["get", "nowhere", "films", "clue"], 3, "thread-not-found", "`nowhere`"),
         (&["get", "notes", "films", "clou"], 3, "document-not-found", "\"clou\" in the collection \"films\""),
         (&["get", "notes", "films", "clue", "--at", "@0"], 3, "document-not-found", "at that point"),
@@ -263,6 +267,24 @@ fn mistakes_are_told_with_their_exit_codes_and_names() {
         (&["define", "notes", "two words"], 2, "collection-name", "\"two words\""),
         (&["redo", "notes"], 6, "nothing-to-redo", "nothing to redo"),
         (&["undo", "notes", "films", "clou"], 6, "nothing-to-undo", "nothing to undo"),
+        (&["undo", "notes", "flims"], 3, "no-collection", "wait until its definition has arrived"),
+        (&["redo", "notes", "flims", "clue"], 3, "no-collection", "\"flims\""),
+        (&["restore", "notes", "flims", "--to", "@0", "--yes"], 3, "no-collection", "\"flims\""),
+        (&["watch", "notes", "flims"], 3, "no-collection", "\"flims\""),
+        (&["define", "notes", "films", "--drop-keep-both", "a"], 3, "no-keep-both", "\"a\" does not keep both"),
+        (&["explain", "notes", "films", "--index", "title", "--at", "@0"], 2, "index-of-the-past", "\"title\""),
+        (&["explain", "notes", "films", "--at", "tag:nope"], 3, "tag-not-found", "\"nope\""),
+        (&["find", "notes", "plain", "--index", "year"], 3, "no-index", "the collection has none"),
+        (
+            &["update", "notes", "films", "clue", "--set", "cast.0=X"],
+            2,
+            "within-no-map",
+            "\"cast\" of the document \"clue\"",
+        ),
+        (&["update", "notes", "films", "clue", "--unset", "title.de"], 2, "within-no-map", "\"title\""),
+        (&["update", "notes", "films", "clue", "--inc", "title=1"], 2, "no-number", "\"title\""),
+        (&["update", "notes", "films", "clue", "--add", "title=x"], 2, "no-set", "is a string"),
+        (&["update", "notes", "films", "clue", "--set", "a=1", "--remove", "title=x"], 2, "no-set", "\"title\""),
         (&["tag", "notes", "later", "--at", "2999-01-01T00:00:00Z"], 2, "invalid", "in the future"),
         (&["restore", "notes", "--to", "2999-01-01T00:00:00Z", "--yes"], 2, "invalid", "in the future"),
         (
@@ -283,6 +305,16 @@ fn mistakes_are_told_with_their_exit_codes_and_names() {
         );
         assert!(message.contains(text), "{args:?}: {message}");
         assert!(outcome.stdout.is_empty(), "{args:?}: {outcome:?}");
+    }
+    // Where there is nothing to take away, nothing has changed, which is no mistake.
+    for args in [&["--unset", "cost"][..], &["--remove", "cast=b"], &["--unset", "cost.deeper", "--remove", "none=b"]] {
+        let update = [&["db", "update", "notes", "films", "clue"], args].concat();
+        assert!(repo.text(&update).ends_with("event     none: nothing has changed"), "{args:?}");
+        let written = repo.json(&update).remove(0);
+        assert_eq!(
+            (&written["id"], &written["log"], &written["counter"]),
+            (&json!("clue"), &json!(null), &json!(null))
+        );
     }
     // clap's own, which have no JSON.
     for args in [

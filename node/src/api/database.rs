@@ -55,8 +55,9 @@ impl Database for Service {
     }
 
     async fn explain(&self, request: Request<pb::FindRequest>) -> Answer<pb::ExplainResponse> {
-        let pb::FindRequest { thread, collection, query, .. } = request.into_inner();
-        let plan = self.node.explain(&id("thread", &thread)?, collection, values::query(&query)?).await?;
+        let pb::FindRequest { thread, collection, query, at, .. } = request.into_inner();
+        let at = at.map(request::point).transpose()?;
+        let plan = self.node.explain(&id("thread", &thread)?, collection, values::query(&query)?, at).await?;
         Ok(Response::new(pb::ExplainResponse { plan: plan.explain().to_string() }))
     }
 

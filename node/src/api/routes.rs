@@ -3,15 +3,16 @@
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
+use super::access::Access;
 use super::limits::{MAX_DOCUMENTS_BYTES, MAX_MESSAGE_BYTES};
 use super::pb::{database_server::DatabaseServer, spool_server::SpoolServer};
 use super::service::Service;
 use crate::node::Node;
-use crate::threads::{ANSWER_BYTES, Databases, Network, net_pb, pb};
+use crate::threads::{self, ANSWER_BYTES, net_pb, pb};
 
-/// All services of the node. `name` is what the installation is called; `stopping` ends the streams that have no end of their own.
-pub fn routes(node: Node, name: Option<String>, stopping: CancellationToken) -> Routes {
-    let databases = Databases::new(node.clone(), stopping.clone());
+/// All services of the node. `name` is what the installation is called, `access` what callers show; `stopping` ends the streams that have no end of their own.
+pub fn routes(node: Node, name: Option<String>, access: Access, stopping: CancellationToken) -> Routes {
+    let (databases, network) = threads::services(node.clone(), stopping.clone());
     let databases = pb::api_server::ApiServer::new(databases)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(ANSWER_BYTES);
@@ -22,6 +23,6 @@ pub fn routes(node: Node, name: Option<String>, stopping: CancellationToken) -> 
     let spool = SpoolServer::new(service)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    let network = net_pb::api_server::ApiServer::new(Network).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    Routes::new(spool).add_service(documents).add_service(databases).add_service(network)
+    let network = net_pb::api_server::ApiServer::new(network).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    access.guard(Routes::new(spool).add_service(documents).add_service(databases).add_service(network))
 }

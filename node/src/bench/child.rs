@@ -11,14 +11,16 @@ use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
 };
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
 use crate::{
     api::{
-        MAX_MESSAGE_BYTES,
+        Connection, MAX_MESSAGE_BYTES,
         pb::{self, database_client::DatabaseClient, spool_client::SpoolClient},
+        showing,
     },
     repo::{Init, Repo},
+    threads::pb::api_client::ApiClient,
 };
 
 /// How long anything may take before the measurement is given up.
@@ -27,8 +29,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(180);
 /// A running daemon; killed when dropped.
 pub(super) struct Daemon {
     process: Child,
-    pub(super) client: SpoolClient<Channel>,
-    pub(super) databases: DatabaseClient<Channel>,
+    pub(super) client: SpoolClient<Connection>,
+    pub(super) databases: DatabaseClient<Connection>,
+    pub(super) textile: ApiClient<Connection>,
     pub(super) ready_after: Duration,
 }
 
@@ -64,13 +67,16 @@ impl Daemon {
         let ready_after = begun.elapsed();
         // What else it prints must not fill the pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let api = Repo::open(directory)?.api().context("the daemon left no API address")?;
+        let repo = Repo::open(directory)?;
+        let api = repo.api().context("the daemon left no API address")?;
         let channel = Endpoint::from_shared(format!("http://{api}"))?.tcp_nodelay(true).connect().await?;
+        let channel = showing(repo.api_token()?, channel);
         let databases = DatabaseClient::new(channel.clone());
+        let textile = ApiClient::new(channel.clone());
         let client = SpoolClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(Self { process, client, databases, ready_after })
+        Ok(Self { process, client, databases, textile, ready_after })
     }
 
     pub(super) fn id(&self) -> Option<u32> {

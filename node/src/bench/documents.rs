@@ -48,7 +48,7 @@ pub(super) fn all() -> Vec<Measurement> {
     ]
 }
 
-fn film(number: u64) -> Map<String, Value> {
+pub(super) fn film(number: u64) -> Map<String, Value> {
     let film = json!({
         "title": format!("Film {number}"),
         "year": 1900 + number % 120,

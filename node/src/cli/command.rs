@@ -30,6 +30,9 @@ struct Cli {
     /// The daemon to talk to, or for `daemon` where to listen [default: what the daemon of the repository uses] [env: SPOOL_API]
     #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Global options")]
     api: Option<String>,
+    /// What to show to a daemon that is not that of the repository, or for `daemon` what callers may show [env: SPOOL_API_TOKEN]
+    #[arg(long, global = true, value_name = "TOKEN", help_heading = "Global options")]
+    api_token: Option<String>,
     /// Print results as JSON
     #[arg(long, global = true, help_heading = "Global options")]
     json: bool,
@@ -127,7 +130,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
 }
 
 async fn dispatch(cli: Cli) -> Result<(), Failure> {
-    let mut context = Context { repo: cli.repo, api: cli.api, out: Output::new(cli.json) };
+    let mut context = Context { repo: cli.repo, api: cli.api, api_token: cli.api_token, out: Output::new(cli.json) };
     let ended = match cli.command {
         // It ends cleanly on signals by itself.
         Command::Daemon(args) => Box::pin(daemon::run(&mut context, args)).await,

@@ -12,20 +12,21 @@ use super::resolve;
 use super::settings::Settings;
 use crate::api::pb::database_client::DatabaseClient;
 use crate::api::pb::spool_client::SpoolClient;
-use crate::api::{MAX_DOCUMENTS_BYTES, MAX_MESSAGE_BYTES};
+use crate::api::{Connection, MAX_DOCUMENTS_BYTES, MAX_MESSAGE_BYTES, showing};
 use crate::config::{Effective, Key, Layers, Origin, Raw};
-use crate::repo::{self, Repo};
+use crate::repo::{self, Repo, Token};
 
 /// The daemon is on this machine, as a rule: it answers at once or not at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub(super) type Client = SpoolClient<Channel>;
-pub(super) type Database = DatabaseClient<Channel>;
+pub(super) type Client = SpoolClient<Connection>;
+pub(super) type Database = DatabaseClient<Connection>;
 
 /// The global flags, and where to write.
 pub(super) struct Context {
     pub(super) repo: Option<PathBuf>,
     pub(super) api: Option<String>,
+    pub(super) api_token: Option<String>,
     pub(super) out: Output,
 }
 
@@ -51,8 +52,9 @@ impl Context {
             Err(failure) if failure.exit == Exit::NotFound => {}
             Err(failure) => return Err(failure),
         }
-        let api = self.api.iter().map(|api| (Key::Api, Raw::Text(api.clone())));
-        Ok(layers.environment(std::env::vars_os())?.flags(flags.0.iter().cloned().chain(api)).resolve()?)
+        let text = |key, text: &Option<String>| text.clone().map(|text| (key, Raw::Text(text)));
+        let global = [text(Key::Api, &self.api), text(Key::ApiToken, &self.api_token)].into_iter().flatten();
+        Ok(layers.environment(std::env::vars_os())?.flags(flags.0.iter().cloned().chain(global)).resolve()?)
     }
 
     /// Connects to the daemon.
@@ -70,11 +72,25 @@ impl Context {
     /// Both interfaces of the daemon over one connection.
     pub(super) async fn clients(&self) -> Result<(Client, Database), Failure> {
         let channel = self.connect().await?;
+        let channel = showing(self.token()?, channel);
         let database = DatabaseClient::new(channel.clone());
         let database = database.max_decoding_message_size(MAX_DOCUMENTS_BYTES);
         let client = SpoolClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
         let client = client.max_encoding_message_size(MAX_MESSAGE_BYTES);
         Ok((client, database.max_encoding_message_size(MAX_MESSAGE_BYTES)))
+    }
+
+    /// What to show: what the user says, else what is in the repository.
+    fn token(&self) -> Result<Option<Token>, Failure> {
+        let said = self.api_token.clone().or_else(|| std::env::var(Key::ApiToken.variable()).ok());
+        if let Some(said) = said.filter(|said| !said.is_empty()) {
+            return Ok(Some(Token::new(said)));
+        }
+        match self.open() {
+            Ok(repo) => Ok(repo.api_token()?),
+            Err(failure) if failure.exit == Exit::NotFound => Ok(None),
+            Err(failure) => Err(failure),
+        }
     }
 
     async fn connect(&self) -> Result<Channel, Failure> {

@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 use super::context::{self, Context};
 use super::exit::{Exit, Failure};
 use super::settings::Settings;
-use crate::api::{self, Server};
+use crate::api::{self, Access, Server};
 use crate::config::{Config, LogFormat};
 use crate::model;
 use crate::node::Node;
@@ -50,7 +50,10 @@ pub(super) async fn run(context: &mut Context, args: Args) -> Result<(), Failure
     let repo = Arc::new(repo.lock()?);
     let server = Server::bind(config.api).await?;
     let web = match config.web {
-        Some(address) => Some(web::Server::bind(address).await?),
+        Some(address) => {
+            let origins = web::Origins::new(config.web_origins.iter().cloned());
+            Some(web::Server::bind(address).await?.with_origins(origins))
+        }
         None => None,
     };
     let mut signals = Signals::new()?;
@@ -93,7 +96,11 @@ async fn serve(
     let stopping = CancellationToken::new();
     // However this ends, running calls end with it.
     let _stop = stopping.clone().drop_guard();
-    let routes = api::routes(node.clone(), config.name.clone(), stopping.clone());
+    let addresses = [Some(config.api), config.web];
+    let is_wide = addresses.into_iter().flatten().any(|address| !address.ip().is_loopback());
+    let tokens = std::iter::once(repo.make_api_token()?).chain(config.api_token.clone());
+    let access = Access::new(tokens, is_wide);
+    let routes = api::routes(node.clone(), config.name.clone(), access, stopping.clone());
     let mut serving = tokio::spawn(both(server, web, routes, stopping.clone()));
     greet(context, node, address, web_address).await?;
     tokio::select! {

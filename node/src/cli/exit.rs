@@ -44,13 +44,17 @@ Exit codes:
   130  interrupted (with `log --follow` and `db watch`: 0)";
 
 /// Reasons whose exit code says more than that of their status.
-const REASONS: [(&str, Exit); 9] = [
+const REASONS: [(&str, Exit); 13] = [
     ("stale", Exit::Changed),
     ("conflict", Exit::Changed),
     ("schema", Exit::Usage),
     ("duplicate", Exit::Usage),
     ("too-large", Exit::Usage),
     ("too-deep", Exit::Usage),
+    ("within-no-map", Exit::Usage),
+    ("no-number", Exit::Usage),
+    ("sum-not-finite", Exit::Usage),
+    ("no-set", Exit::Usage),
     ("damaged", Exit::Damaged),
     ("view-damaged", Exit::Damaged),
     ("index-not-built", Exit::Unavailable),
@@ -121,11 +125,16 @@ impl From<Status> for Failure {
             (Code::NotFound, None) => Exit::NotFound,
             (Code::DataLoss, None) => Exit::Damaged,
             (Code::Aborted, None) => Exit::Changed,
-            (Code::FailedPrecondition | Code::AlreadyExists | Code::PermissionDenied | Code::Unimplemented, None) => {
-                Exit::Refused
-            }
+            (
+                Code::FailedPrecondition
+                | Code::AlreadyExists
+                | Code::PermissionDenied
+                | Code::Unauthenticated
+                | Code::Unimplemented,
+                None,
+            ) => Exit::Refused,
             (Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded, None) => Exit::Unavailable,
-            (Code::Ok | Code::Cancelled | Code::Unknown | Code::Internal | Code::Unauthenticated, None) => Exit::Failed,
+            (Code::Ok | Code::Cancelled | Code::Unknown | Code::Internal, None) => Exit::Failed,
         };
         let message = match exit {
             Exit::Unreachable => format!("the connection to the daemon broke: {}", status.message()),

@@ -41,19 +41,21 @@ impl FromArgMatches for Settings {
     }
 }
 
-/// `--api` is a flag of every command, not of this group.
+/// `--api` and `--api-token` are flags of every command, not of this group.
 fn is_flag(key: Key) -> bool {
-    key != Key::Api
+    !matches!(key, Key::Api | Key::ApiToken)
 }
 
 fn is_list(key: Key) -> bool {
-    matches!(key, Key::Listen | Key::Announce | Key::Bootstrap)
+    matches!(key, Key::Listen | Key::Announce | Key::Bootstrap | Key::WebOrigins)
 }
 
 fn value_name(key: Key) -> &'static str {
     match key {
         Key::Listen | Key::Announce | Key::Bootstrap => "ADDRESS",
-        Key::Mdns | Key::ApiAllowRemote => "true|false",
+        Key::Mdns => "true|false",
+        Key::ApiToken => "TOKEN",
+        Key::WebOrigins => "ORIGIN",
         Key::MaxConnections
         | Key::MaxConnectionsPerPeer
         | Key::CacheMib
@@ -62,7 +64,8 @@ fn value_name(key: Key) -> &'static str {
         | Key::MaxOperations
         | Key::MaxDepth
         | Key::MaxIndexes
-        | Key::QueryMemoryMib => "NUMBER",
+        | Key::QueryMemoryMib
+        | Key::TransactionMemoryMib => "NUMBER",
         Key::Dht => "auto|client|server|off",
         Key::Relay => "client|server|off",
         Key::Durability => "sync|relaxed",

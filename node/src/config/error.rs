@@ -50,14 +50,14 @@ pub enum Error {
     },
     /// The API would listen where other machines reach it.
     #[error(
-        "the API has no authentication and {0} is not a loopback address: whoever reaches it can read, write and delete; \
-         use 127.0.0.1, or set `api-allow-remote` if the network in between is yours"
+        "{0} is not a loopback address: whoever reaches the API there could try to read, write and delete; \
+         use 127.0.0.1, or set `api-token`, which all callers have to show then, and see to it that the network in between is yours"
     )]
     ApiNotLoopback(std::net::SocketAddr),
     /// The interfaces for browsers would.
     #[error(
-        "what `web` serves has no authentication and {0} is not a loopback address: whoever reaches it can read, write and delete; \
-         use 127.0.0.1, or set `api-allow-remote` if the network in between is yours"
+        "{0} is not a loopback address: whoever reaches what `web` serves could read, write and delete; \
+         use 127.0.0.1, or set `api-token`, which all callers have to show then, and see to it that the network in between is yours"
     )]
     WebNotLoopback(std::net::SocketAddr),
 }

@@ -17,8 +17,9 @@ pub enum Key {
     MaxConnections,
     MaxConnectionsPerPeer,
     Api,
-    ApiAllowRemote,
+    ApiToken,
     Web,
+    WebOrigins,
     Durability,
     CacheMib,
     MaxDocumentKib,
@@ -27,13 +28,14 @@ pub enum Key {
     MaxDepth,
     MaxIndexes,
     QueryMemoryMib,
+    TransactionMemoryMib,
     Log,
     LogFormat,
 }
 
 impl Key {
     /// All settings, in the order in which they are shown.
-    pub const ALL: [Key; 22] = [
+    pub const ALL: [Key; 24] = [
         Self::Name,
         Self::Listen,
         Self::Announce,
@@ -44,8 +46,9 @@ impl Key {
         Self::MaxConnections,
         Self::MaxConnectionsPerPeer,
         Self::Api,
-        Self::ApiAllowRemote,
+        Self::ApiToken,
         Self::Web,
+        Self::WebOrigins,
         Self::Durability,
         Self::CacheMib,
         Self::MaxDocumentKib,
@@ -54,6 +57,7 @@ impl Key {
         Self::MaxDepth,
         Self::MaxIndexes,
         Self::QueryMemoryMib,
+        Self::TransactionMemoryMib,
         Self::Log,
         Self::LogFormat,
     ];
@@ -71,8 +75,9 @@ impl Key {
             Self::MaxConnections => "max-connections",
             Self::MaxConnectionsPerPeer => "max-connections-per-peer",
             Self::Api => "api",
-            Self::ApiAllowRemote => "api-allow-remote",
+            Self::ApiToken => "api-token",
             Self::Web => "web",
+            Self::WebOrigins => "web-origins",
             Self::Durability => "durability",
             Self::CacheMib => "cache-mib",
             Self::MaxDocumentKib => "max-document-kib",
@@ -81,6 +86,7 @@ impl Key {
             Self::MaxDepth => "max-depth",
             Self::MaxIndexes => "max-indexes",
             Self::QueryMemoryMib => "query-memory-mib",
+            Self::TransactionMemoryMib => "transaction-memory-mib",
             Self::Log => "log",
             Self::LogFormat => "log-format",
         }
@@ -114,22 +120,28 @@ impl Key {
             Self::Api => {
                 "Where the gRPC interface listens. Port 0 takes a free one; the commands find it through the repository."
             }
-            Self::ApiAllowRemote => {
-                "Let `api` and `web` listen on addresses that are not loopback. They have no authentication."
+            Self::ApiToken => {
+                "What callers show beside what is in the file `api-token`: at least 16 characters. Needed to let `api` and `web` listen on addresses that are not loopback."
             }
             Self::Web => {
                 "Where the interfaces listen for browsers (grpc-web, and its websockets, as in Textile Threads), or \"off\". Port 0 takes a free one."
+            }
+            Self::WebOrigins => {
+                "Pages that may call through `web` beside those of this machine, as browsers write them: \"https://app.example.org\"."
             }
             Self::Durability => {
                 "\"sync\": an append is answered after fsync. \"relaxed\": before; a power cut can take the last events."
             }
             Self::CacheMib => "Cache of the store in MiB, 8 to 65536.",
             Self::MaxDocumentKib => "KiB of one document as it is written here, 1 to 1024.",
-            Self::MaxTransactionKib => "KiB of one transaction as it is written here, 1 to 256.",
+            Self::MaxTransactionKib => "KiB of one transaction as it is written here, 1 to 4096.",
             Self::MaxOperations => "Operations of one transaction as it is written here, 1 to 10000.",
             Self::MaxDepth => "Maps and lists within one another in a document as it is written here, 1 to 64.",
             Self::MaxIndexes => "Indexes of one collection as it is defined here, 0 to 32.",
             Self::QueryMemoryMib => "MiB that one query may hold in memory to sort, 1 to 65536.",
+            Self::TransactionMemoryMib => {
+                "MiB of documents, as they are stored, that one transaction may change here, 1 to 65536."
+            }
             Self::Log => {
                 "What is logged: error, warn, info, debug, trace, or per module as in \"info,spool_net=debug\"."
             }

@@ -122,10 +122,10 @@ impl Layers {
                 origins.insert(key, origin);
             }
         }
-        if !config.api.ip().is_loopback() && !config.api_allow_remote {
+        if !config.api.ip().is_loopback() && config.api_token.is_none() {
             return Err(Error::ApiNotLoopback(config.api));
         }
-        if let Some(web) = config.web.filter(|web| !web.ip().is_loopback() && !config.api_allow_remote) {
+        if let Some(web) = config.web.filter(|web| !web.ip().is_loopback() && config.api_token.is_none()) {
             return Err(Error::WebNotLoopback(web));
         }
         Ok(Effective { config, origins })

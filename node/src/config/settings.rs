@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use spool_proto::Multiaddr;
 
+use crate::repo::Token;
+
 use super::value::OFF;
 use super::{Key, Raw};
 use crate::model::Durability;
@@ -12,6 +14,8 @@ use crate::model::Durability;
 pub(crate) const MAX_NAME_BYTES: usize = 64;
 /// Bytes of a log filter.
 const MAX_FILTER_BYTES: usize = 1024;
+/// Characters of a token: fewer can be guessed.
+const TOKEN_CHARACTERS: std::ops::RangeInclusive<usize> = 16..=256;
 
 /// What a node runs with. Every value is within its bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,10 +40,12 @@ pub struct Config {
     pub max_connections_per_peer: u32,
     /// Where the API listens.
     pub api: SocketAddr,
-    /// Whether that, and `web`, may be addresses that are not loopback.
-    pub api_allow_remote: bool,
+    /// What callers show beside the token of the repository; needed where that, or `web`, is not loopback.
+    pub api_token: Option<Token>,
     /// Where the interfaces listen for browsers.
     pub web: Option<SocketAddr>,
+    /// Pages that may call there beside those of this machine.
+    pub web_origins: Vec<String>,
     /// When an append is answered, unless its caller says.
     pub durability: Durability,
     /// Cache of the store in MiB.
@@ -56,6 +62,8 @@ pub struct Config {
     pub max_indexes: u32,
     /// MiB that one query may hold.
     pub query_memory_mib: u32,
+    /// MiB of documents that one transaction may change.
+    pub transaction_memory_mib: u32,
     /// Log filter.
     pub log: String,
     /// Log format.
@@ -115,16 +123,18 @@ impl Default for Config {
             max_connections: 400,
             max_connections_per_peer: 4,
             api: SocketAddr::from(([127, 0, 0, 1], 6006)),
-            api_allow_remote: false,
-            web: None,
+            api_token: None,
+            web: Some(SocketAddr::from(([127, 0, 0, 1], 6007))),
+            web_origins: Vec::new(),
             durability: Durability::Sync,
             cache_mib: 64,
             max_document_kib: 1_024,
-            max_transaction_kib: 256,
+            max_transaction_kib: 4_096,
             max_operations: 10_000,
             max_depth: 64,
             max_indexes: 32,
             query_memory_mib: 64,
+            transaction_memory_mib: 32,
             log: "info".into(),
             log_format: LogFormat::Text,
         }
@@ -145,16 +155,18 @@ impl Config {
             Key::MaxConnections => self.max_connections = raw.integer(1, 100_000)?,
             Key::MaxConnectionsPerPeer => self.max_connections_per_peer = raw.integer(1, 16)?,
             Key::Api => self.api = raw.socket()?,
-            Key::ApiAllowRemote => self.api_allow_remote = raw.boolean()?,
+            Key::ApiToken => self.api_token = token(raw.text()?)?,
             Key::Web => self.web = raw.socket_or_off()?,
+            Key::WebOrigins => self.web_origins = origins(raw.texts()?)?,
             Key::Durability => self.durability = raw.choice(&DURABILITY)?,
             Key::CacheMib => self.cache_mib = raw.integer(8, 65_536)?,
             Key::MaxDocumentKib => self.max_document_kib = raw.integer(1, 1_024)?,
-            Key::MaxTransactionKib => self.max_transaction_kib = raw.integer(1, 256)?,
+            Key::MaxTransactionKib => self.max_transaction_kib = raw.integer(1, 4_096)?,
             Key::MaxOperations => self.max_operations = raw.integer(1, 10_000)?,
             Key::MaxDepth => self.max_depth = raw.integer(1, 64)?,
             Key::MaxIndexes => self.max_indexes = raw.integer(0, 32)?,
             Key::QueryMemoryMib => self.query_memory_mib = raw.integer(1, 65_536)?,
+            Key::TransactionMemoryMib => self.transaction_memory_mib = raw.integer(1, 65_536)?,
             Key::Log => self.log = filter(raw.text()?)?,
             Key::LogFormat => self.log_format = raw.choice(&LOG_FORMAT)?,
         }
@@ -171,6 +183,7 @@ impl Config {
             depth: self.max_depth as usize,
             indexes: self.max_indexes as usize,
             query_memory: self.query_memory_mib as usize * KIB * KIB,
+            transaction_memory: self.transaction_memory_mib as usize * KIB * KIB,
         }
     }
 
@@ -187,8 +200,10 @@ impl Config {
             Key::MaxConnections => Raw::Integer(self.max_connections.into()),
             Key::MaxConnectionsPerPeer => Raw::Integer(self.max_connections_per_peer.into()),
             Key::Api => Raw::Text(self.api.to_string()),
-            Key::ApiAllowRemote => Raw::Boolean(self.api_allow_remote),
+            // It is a secret.
+            Key::ApiToken => Raw::Text(self.api_token.as_ref().map(|_| "(set)".into()).unwrap_or_default()),
             Key::Web => Raw::Text(self.web.map_or_else(|| OFF.into(), |address| address.to_string())),
+            Key::WebOrigins => Raw::list(&self.web_origins),
             Key::Durability => word(&DURABILITY, self.durability),
             Key::CacheMib => Raw::Integer(self.cache_mib.into()),
             Key::MaxDocumentKib => Raw::Integer(self.max_document_kib.into()),
@@ -197,6 +212,7 @@ impl Config {
             Key::MaxDepth => Raw::Integer(self.max_depth.into()),
             Key::MaxIndexes => Raw::Integer(self.max_indexes.into()),
             Key::QueryMemoryMib => Raw::Integer(self.query_memory_mib.into()),
+            Key::TransactionMemoryMib => Raw::Integer(self.transaction_memory_mib.into()),
             Key::Log => Raw::Text(self.log.clone()),
             Key::LogFormat => word(&LOG_FORMAT, self.log_format),
         }
@@ -217,6 +233,31 @@ fn name(text: String) -> Result<Option<String>, String> {
         return Err("it has control characters".into());
     }
     Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+/// Empty means none.
+fn token(text: String) -> Result<Option<Token>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if !(TOKEN_CHARACTERS.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())) {
+        let (least, most) = (TOKEN_CHARACTERS.start(), TOKEN_CHARACTERS.end());
+        return Err(format!(
+            "expected {least} to {most} letters, digits and signs without spaces, such as `openssl rand -hex 32` makes"
+        ));
+    }
+    Ok(Some(Token::new(text)))
+}
+
+fn origins(texts: Vec<String>) -> Result<Vec<String>, String> {
+    let is_origin = |text: &String| {
+        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        host.is_some_and(|host| !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/'))
+    };
+    match texts.iter().find(|text| *text != "null" && !is_origin(text)) {
+        Some(wrong) => Err(format!("`{}` is not an origin like https://app.example.org", wrong.escape_debug())),
+        None => Ok(texts),
+    }
 }
 
 fn bootstrap(addresses: Vec<Multiaddr>) -> Result<Vec<Multiaddr>, String> {

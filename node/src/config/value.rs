@@ -116,6 +116,24 @@ impl Raw {
         entries.into_iter().map(address).collect()
     }
 
+    /// A list of texts; as one text they are separated by commas.
+    pub(super) fn texts(self) -> Result<Vec<String>, String> {
+        let entries = match self {
+            Self::List(entries) => entries,
+            Self::Text(text) => {
+                text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(String::from).collect()
+            }
+            Self::Integer(_) | Self::Boolean(_) => return Err("expected a list of texts".into()),
+        };
+        if entries.len() > MAX_LIST {
+            return Err(format!("{} entries, at most {MAX_LIST} are allowed", entries.len()));
+        }
+        match entries.iter().find(|entry| entry.len() > MAX_ADDRESS_BYTES) {
+            Some(entry) => Err(format!("an entry has {} bytes, at most {MAX_ADDRESS_BYTES} are allowed", entry.len())),
+            None => Ok(entries),
+        }
+    }
+
     pub(super) fn socket(self) -> Result<SocketAddr, String> {
         self.text()?.parse().map_err(|_| "expected an address and a port like 127.0.0.1:6006".into())
     }

@@ -104,11 +104,7 @@ impl Node {
             });
         }
         let keys = self.thread_keys(thread)?;
-        let log = match &options.client {
-            None => keys.own.clone(),
-            Some(client) => keys.client(client),
-        };
-        let log = log.ok_or_else(|| Error::NoReadKey(thread.clone()))?;
+        let log = keys.writing(&options).ok_or_else(|| Error::NoReadKey(thread.clone()))?;
         let sealed = seal_body(&body, &bodies::protection(options.audience), &log, thread)
             .map_err(|error| Error::Invalid(error.to_string()))?;
         self.queue(&log, Kind::Application, sealed, body.len() as u64, (thread, options)).await

@@ -5,12 +5,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ed25519_dalek::Signer as _;
 use futures::StreamExt as _;
 use serde_bytes::ByteBuf;
-use spool_db::{Database, database::Receipt, transaction::{Error as Refused, Write}};
+use spool_db::{
+    Database,
+    database::Receipt,
+    transaction::{Error as Refused, Write},
+};
 use spool_proto::{Address, IdentityKey, ThreadId, ThreadKeys, id::Variant, owner::Delegation};
 use spool_store::{View, addresses::Source};
 use zeroize::Zeroizing;
 
-use super::{Node, call::Call, database::{again, outcome, wait}, threads::storage};
+use super::{
+    Node,
+    call::Call,
+    database::{again, outcome, wait},
+    threads::storage,
+};
 use crate::model::{Error, SyncEvent, SyncOptions};
 
 /// The view in which a thread's clients keep what is this node's own.
@@ -59,6 +68,16 @@ impl Node {
         let keys = self.thread_keys(thread)?;
         let epoch = keys.state.keys.current().filter(|epoch| epoch.can_read());
         Ok(epoch.ok_or_else(|| Error::NoReadKey(thread.clone()))?.to_textile())
+    }
+
+    /// The same, without the read key where that is not here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ThreadNotFound`].
+    pub(crate) fn textile_follow_key(&self, thread: &ThreadId) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let keys = self.thread_keys(thread)?;
+        Ok(keys.state.keys.current().map(spool_proto::keys::Epoch::to_textile).unwrap_or_default())
     }
 
     /// What is kept of a thread for its clients, on this node alone.

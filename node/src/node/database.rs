@@ -137,7 +137,7 @@ impl Node {
 }
 
 /// What runs rules, made once: it compiles its engine then. Without it, what is to be judged is held back.
-fn judge() -> Option<Arc<dyn Judge>> {
+pub(crate) fn judge() -> Option<Arc<dyn Judge>> {
     static JUDGE: OnceLock<Option<Arc<JavaScript>>> = OnceLock::new();
     let made = JUDGE.get_or_init(|| match JavaScript::new() {
         Ok(judge) => Some(Arc::new(judge)),

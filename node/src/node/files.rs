@@ -2,7 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 use fastcdc::v2020::{FastCDC, Normalization};
-use futures::{StreamExt as _, stream::BoxStream};
+use futures::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
 use spool_proto::{
     ThreadId,
     body::{Block, Chunker, seal_body},
@@ -11,7 +14,13 @@ use spool_proto::{
 };
 use tokio::sync::oneshot;
 
-use super::{Node, append::refused, bodies, call::Call, limits::STORE_BYTES};
+use super::{
+    Node,
+    append::{Pending, refused},
+    bodies,
+    call::Call,
+    limits::STORE_BYTES,
+};
 use crate::model::{AppendOptions, BoxError, Error, Receipt};
 
 impl Node {
@@ -24,18 +33,44 @@ impl Node {
     pub async fn add(
         &self,
         thread: &ThreadId,
-        mut content: BoxStream<'static, Result<Bytes, BoxError>>,
+        content: BoxStream<'static, Result<Bytes, BoxError>>,
         options: AppendOptions,
     ) -> Result<Receipt, Error> {
+        self.append_content(thread, content, options).await?.await
+    }
+
+    /// As [`append`](Self::append), for a body of any size.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Self::add).
+    pub(super) async fn append_any(
+        &self,
+        thread: &ThreadId,
+        body: Bytes,
+        options: AppendOptions,
+    ) -> Result<Pending, Error> {
+        if body.len() <= MAX_SINGLE_BODY_BYTES {
+            return self.append(thread, body, options).await;
+        }
+        self.append_content(thread, stream::once(async move { Ok(body) }).boxed(), options).await
+    }
+
+    async fn append_content(
+        &self,
+        thread: &ThreadId,
+        mut content: BoxStream<'static, Result<Bytes, BoxError>>,
+        options: AppendOptions,
+    ) -> Result<Pending, Error> {
         let keys = self.thread_keys(thread)?;
-        let own = keys.own.clone().ok_or_else(|| Error::NoReadKey(thread.clone()))?;
+        let own = keys.writing(&options).ok_or_else(|| Error::NoReadKey(thread.clone()))?;
         let protection = bodies::protection(options.audience);
         let mut buffer = BytesMut::new();
         while buffer.len() <= MAX_SINGLE_BODY_BYTES {
             let Some(piece) = content.next().await else {
                 let size = buffer.len() as u64;
                 let sealed = seal_body(&buffer, &protection, &own, thread).map_err(|error| invalid(&error))?;
-                return self.queue(&own, Kind::Application, sealed, size, (thread, options)).await?.await;
+                return self.queue(&own, Kind::Application, sealed, size, (thread, options)).await;
             };
             buffer.extend_from_slice(&piece.map_err(|error| unreadable(&error))?);
         }
@@ -66,7 +101,7 @@ impl Node {
         }
         let sealed = chunker.finish().map_err(|error| invalid(&error))?;
         store.flush().await?;
-        self.queue(&own, Kind::Application, sealed, size, (thread, options)).await?.await
+        self.queue(&own, Kind::Application, sealed, size, (thread, options)).await
     }
 }
 

@@ -13,6 +13,8 @@ use spool_proto::{
     sync::{ThreadState, Writer},
 };
 
+use crate::model::AppendOptions;
+
 /// What the node knows of itself and of its threads' keys.
 pub(super) struct Keyring {
     identity: Identity,
@@ -52,6 +54,14 @@ impl Keys {
     /// The log that is written in a client's name, if the node has been asked to.
     pub(super) fn client(&self, client: &IdentityKey) -> Option<Arc<LogKeys>> {
         self.clients().get(client).map(|client| client.keys.clone())
+    }
+
+    /// The keys of the log to which an event goes.
+    pub(super) fn writing(&self, options: &AppendOptions) -> Option<Arc<LogKeys>> {
+        match &options.client {
+            None => self.own.clone(),
+            Some(client) => self.client(client),
+        }
     }
 
     /// The epoch under which new records are sealed, if they can be written here.
@@ -103,7 +113,8 @@ impl Keyring {
     pub(super) fn insert(&self, thread: ThreadId, state: Arc<ThreadState>) {
         let clients = self.get(&thread).map(|before| before.clients().clone()).unwrap_or_default();
         let own = self.own_keys(&thread, &state);
-        let keys = Arc::new(Keys { thread: thread.clone(), state, own, clients: Mutex::default(), logs: Mutex::default() });
+        let keys =
+            Arc::new(Keys { thread: thread.clone(), state, own, clients: Mutex::default(), logs: Mutex::default() });
         for client in clients.into_values() {
             // Its keys may be others by now.
             self.add_client(&keys, client.delegation);

@@ -53,7 +53,7 @@ pub(super) fn new_device() -> Result<DeviceId, Error> {
     Ok(DeviceId::new(random()?))
 }
 
-fn random<const N: usize>() -> Result<[u8; N], Error> {
+pub(super) fn random<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(Error::Entropy)?;
     Ok(bytes)

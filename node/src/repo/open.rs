@@ -124,7 +124,7 @@ impl Repo {
         {
             use std::os::unix::fs::PermissionsExt as _;
             let mode = |path: &PathBuf| std::fs::metadata(path).map(|data| data.permissions().mode() & 0o777);
-            let secrets = [self.path("identity"), self.path("node.key")].into_iter();
+            let secrets = [self.path("identity"), self.path("node.key"), self.path("api-token")].into_iter();
             secrets
                 .filter_map(|path| mode(&path).ok().map(|mode| (path, mode)))
                 .filter(|(_, mode)| mode & 0o077 != 0)

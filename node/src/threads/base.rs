@@ -46,11 +46,7 @@ impl Shared {
         self.base(thread, caller).await
     }
 
-    pub(super) async fn base(
-        self: &Arc<Self>,
-        thread: ThreadId,
-        caller: Option<Delegation>,
-    ) -> Result<Base, Refused> {
+    pub(super) async fn base(self: &Arc<Self>, thread: ThreadId, caller: Option<Delegation>) -> Result<Base, Refused> {
         let database = self.node.database(&thread).await?;
         let base = Base { shared: self.clone(), thread, database, caller };
         provisional::resume(&base)?;

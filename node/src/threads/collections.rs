@@ -3,7 +3,8 @@
 use serde_json::Value;
 use spool_db::{
     Path, Target,
-    collection::{Builder, COLLECTIONS, Definition},
+    collection::{Builder, COLLECTIONS, Definition, Rule},
+    judge::{Failure, Filtered, Verdict},
     query::ID,
     transaction::{Error as Transaction, Read, Write},
 };
@@ -17,6 +18,15 @@ use super::{
     refused::{NAME, NO_COLLECTION, Refused},
     schema,
 };
+use crate::{model::Error, node::judge};
+
+/// Reads configurations, where it holds up nobody: their rules are tried.
+pub(super) async fn reading<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, Refused> + Send + 'static,
+) -> Result<T, Refused> {
+    let done = tokio::task::spawn_blocking(read).await;
+    done.map_err(|error| Error::Internal { context: "read a configuration", source: Box::new(error) })?
+}
 
 /// Reads a configuration.
 pub(super) fn read(config: &CollectionConfig) -> Result<Definition, Refused> {
@@ -26,7 +36,22 @@ pub(super) fn read(config: &CollectionConfig) -> Result<Definition, Refused> {
         check_index(schema.as_ref(), &index.path)?;
         builder = builder.index(&index.path, index.unique)?;
     }
-    Ok(builder.schema(schema)?.build())
+    let [validator, filter] =
+        [&config.write_validator, &config.read_filter].map(|rule| Some(rule.as_str()).filter(|rule| !rule.is_empty()));
+    let judge = judge().ok_or_else(|| Refused::unknown("this node cannot run rules"))?;
+    if let Some(rule) = validator
+        && let Verdict::Failed(failure @ (Failure::Source(_) | Failure::SourceSize)) =
+            judge.verdict(rule, None, &Value::Null, None)
+    {
+        return Err(Refused::unknown(failure.to_string()));
+    }
+    if let Some(rule) = filter
+        && let Filtered::Failed(failure @ (Failure::Source(_) | Failure::SourceSize)) =
+            judge.filter(rule, None, &Value::Null)
+    {
+        return Err(Refused::unknown(failure.to_string()));
+    }
+    Ok(builder.schema(schema)?.validator(validator)?.filter(filter)?.build())
 }
 
 /// Reads the configurations of a new database.
@@ -68,8 +93,15 @@ pub(super) fn show(definition: &Definition) -> GetCollectionInfoReply {
         name: definition.name.clone(),
         schema: schema.to_string().into(),
         indexes: indexes(definition),
-        write_validator: String::new(),
-        read_filter: String::new(),
+        write_validator: source(definition.validator.as_ref()),
+        read_filter: source(definition.filter.as_ref()),
+    }
+}
+
+fn source(rule: Option<&Rule>) -> String {
+    match rule {
+        Some(Rule::Source(source)) => source.clone(),
+        Some(Rule::Unusable) | None => String::new(),
     }
 }
 
@@ -139,9 +171,13 @@ async fn is_known_from_peer(base: &Base, definition: &Definition) -> Result<bool
     }
 }
 
-/// Whether two definitions say the same. A joiner's has no rules in code.
+/// Whether two definitions say the same. A joiner may leave out the rules in code: those of the peers hold.
 fn is_same(known: &Definition, definition: &Definition) -> bool {
-    known.schema == definition.schema && known.indexes == definition.indexes
+    let is_same = |known: &Option<Rule>, said: &Option<Rule>| said.is_none() || known == said;
+    known.schema == definition.schema
+        && known.indexes == definition.indexes
+        && is_same(&known.validator, &definition.validator)
+        && is_same(&known.filter, &definition.filter)
 }
 
 async fn is_written_here(base: &Base, log: &LogId) -> Result<bool, Refused> {
@@ -181,7 +217,7 @@ pub(super) async fn delete(base: &Base, name: String) -> Result<(), Refused> {
 }
 
 /// In these two calls the reference has no code for it.
-fn not_found(error: crate::model::Error) -> Refused {
+fn not_found(error: Error) -> Refused {
     let refused = Refused::from(error);
     if refused.text == NO_COLLECTION { Refused::unknown(refused.text) } else { refused }
 }

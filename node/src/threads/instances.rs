@@ -3,10 +3,7 @@
 //! What is to be written is gathered in a [`Draft`] and takes effect as one event, or not at all. A save is held against what the client could see when it saved, so that
 //! what others have written to other fields meanwhile stays.
 
-use std::{
-    collections::BTreeSet,
-    ops::ControlFlow,
-};
+use std::{collections::BTreeSet, ops::ControlFlow};
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -15,11 +12,16 @@ use spool_db::{
     collection::Definition,
     operation::check_id,
     query::{ID, MODIFIED, Options},
-    transaction::{Error as Transaction, Read, Write},
+    transaction::{Error as Transaction, Filter, Read, Write},
 };
 use tonic::Code;
 
-use super::{base::Base, limits::{DRAFT_BYTES, FOUND_BYTES}, query, refused::Refused};
+use super::{
+    base::Base,
+    limits::{DRAFT_BYTES, FOUND_BYTES},
+    query,
+    refused::Refused,
+};
 
 type Fields = Map<String, Value>;
 
@@ -48,6 +50,9 @@ pub(super) struct Collection<'a> {
     base: &'a Base,
     read: &'a Read<'a>,
     definition: Definition,
+    filter: Filter<'a>,
+    /// The caller, to the filter.
+    reader: Option<String>,
 }
 
 impl<'a> Collection<'a> {
@@ -57,7 +62,9 @@ impl<'a> Collection<'a> {
         if name.starts_with('_') {
             return Err(Refused::no_collection());
         }
-        Ok(Self { base, read, definition: base.definition(read, name)? })
+        let (definition, filter) = (base.definition(read, name)?, read.filter(name)?);
+        let reader = base.caller.as_ref().map(|caller| caller.statement.owner.to_string());
+        Ok(Self { base, read, definition, filter, reader })
     }
 
     pub(super) fn definition(&self) -> &Definition {
@@ -76,7 +83,7 @@ impl<'a> Collection<'a> {
 
     /// What the caller sees of these fields.
     fn shown(&self, fields: Fields) -> Result<Option<Fields>, Refused> {
-        Ok(Some(fields))
+        Ok(self.filter.shown(self.reader.as_deref(), fields)?)
     }
 
     /// New instances; returns their ids.
@@ -110,7 +117,14 @@ impl<'a> Collection<'a> {
 
     /// Whether instances could be saved.
     pub(super) fn verify(&self, instances: &[Bytes]) -> Result<(), Refused> {
-        self.saved(instances).map(drop)
+        let actions = self.saved(instances)?;
+        let writer = self.base.caller.as_ref().map(|caller| caller.statement.owner);
+        let provided = self.base.provisional()?;
+        self.base.database.rehearse(writer, |write| {
+            provided.into_values().try_for_each(|definition| write.provide(definition))?;
+            actions.into_iter().try_for_each(|action| apply(write, action))
+        })?;
+        Ok(())
     }
 
     fn saved(&self, instances: &[Bytes]) -> Result<Vec<Action>, Refused> {
@@ -204,9 +218,13 @@ fn without_nulls(fields: &mut Fields) {
 impl Draft {
     /// All of these, or none.
     fn extend(&mut self, actions: Vec<Action>, instances: &[Bytes]) -> Result<(), Refused> {
-        let bytes = instances.iter().map(Bytes::len).sum::<usize>() + actions.iter().map(|action| action.target.id.len()).sum::<usize>();
+        let bytes = instances.iter().map(Bytes::len).sum::<usize>()
+            + actions.iter().map(|action| action.target.id.len()).sum::<usize>();
         if self.bytes + bytes > DRAFT_BYTES {
-            return Err(Refused::new(Code::ResourceExhausted, format!("a transaction has at most {DRAFT_BYTES} bytes")));
+            return Err(Refused::new(
+                Code::ResourceExhausted,
+                format!("a transaction has at most {DRAFT_BYTES} bytes"),
+            ));
         }
         self.bytes += bytes;
         self.actions.extend(actions);

@@ -4,11 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use spool_proto::{
-    Address, Multiaddr, ThreadId, ThreadKeys,
-    address::Target,
-    key_set::Scope,
-    multiaddr::Protocol,
-    owner::Delegation,
+    Address, Multiaddr, ThreadId, ThreadKeys, address::Target, key_set::Scope, multiaddr::Protocol, owner::Delegation,
 };
 
 use super::{
@@ -37,7 +33,8 @@ pub(super) async fn create(
     } else {
         request::full_key(&request.key)?
     };
-    let definitions = collections::read_all(&request.collections)?;
+    let configs = request.collections;
+    let definitions = collections::reading(move || collections::read_all(&configs)).await?;
     shared.node.add_thread(&thread, keys, Some(name), None).await?;
     let base = shared.base(thread, caller).await?;
     collections::define(&base, definitions.into_values().collect()).await
@@ -55,7 +52,8 @@ pub(super) async fn add(
     let keys = request::full_key(key)?;
     request::no_log_key(&request.log_key)?;
     let name = request::name(request.name)?;
-    let definitions = collections::read_all(&request.collections)?;
+    let configs = request.collections;
+    let definitions = collections::reading(move || collections::read_all(&configs)).await?;
     if address.peer() == Some(shared.node.info().peer) && !is_here(shared, &thread).await {
         return Err(Refused::unknown("cannot retrieve thread from self: thread not found"));
     }

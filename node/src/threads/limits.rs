@@ -38,6 +38,9 @@ pub(super) const FOUND_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of an answer: its instances, and their frames.
 pub(crate) const ANSWER_BYTES: usize = 72 * 1024 * 1024;
 
+/// Characters of what a client is told when something does not work: people read it, and over HTTP/2 it has to fit the head of an answer.
+pub(super) const TEXT_CHARACTERS: usize = 1_000;
+
 /// Collections that a request may define at once.
 pub(super) const COLLECTIONS: usize = 1_000;
 

@@ -1,8 +1,13 @@
 //! Listening: what changes from now on. Nothing is left out: whoever reads slowly is told only the last of several changes of one instance, and slows nobody.
 
-use futures::{Stream, StreamExt as _};
-use serde_json::Value;
-use spool_db::documents::{Change, Kind};
+use std::collections::HashMap;
+
+use futures::{Stream, StreamExt as _, stream};
+use serde_json::{Map, Value};
+use spool_db::{
+    collection::COLLECTIONS,
+    documents::{Change, Kind},
+};
 use tonic::Status;
 
 use super::{
@@ -16,6 +21,8 @@ use super::{
     refused::Refused,
 };
 use crate::model::{WatchQuery, WatchStep};
+
+type Fields = Map<String, Value>;
 
 /// Which changes are wanted.
 struct Filter {
@@ -53,25 +60,72 @@ pub(super) async fn listen(
         return Err(Refused::invalid(format!("a listener has at most {} filters", limits::FILTERS)));
     }
     let filters = request.filters.into_iter().map(Filter::read).collect::<Result<Vec<_>, _>>()?;
-    // What one filter wants need not be read for the others.
-    let collection = match &filters[..] {
-        [only] if !only.collection.is_empty() => Some(only.collection.clone()),
-        _ => None,
-    };
-    let query = WatchQuery { thread: Some(base.thread.clone()), collection, ..WatchQuery::default() };
+    let query = WatchQuery { thread: Some(base.thread.clone()), ..WatchQuery::default() };
     let items = base.node().watch(query).await?;
     let stopping = base.shared.stopping.clone();
-    let replies = items.filter_map(move |item| {
-        let reply = match item {
-            Err(error) => Some(Err(Refused::from(error).into())),
-            Ok(item) => match item.step {
-                WatchStep::Change(change) => wanted(&filters, &change).then(|| Ok(reply(&change))),
-                WatchStep::Lagged | WatchStep::CaughtUp => None,
-            },
-        };
-        std::future::ready(reply)
+    let listener = Listener { base, filters, filtered: HashMap::new() };
+    let replies = stream::unfold((items, listener), |(mut items, mut listener)| async move {
+        loop {
+            match items.next().await?.map_err(Refused::from).map(|item| item.step) {
+                Ok(WatchStep::Change(change)) => match listener.reply(*change).await {
+                    Ok(None) => {}
+                    Ok(Some(reply)) => return Some((Ok(reply), (items, listener))),
+                    Err(refused) => return Some((Err(refused.into()), (items, listener))),
+                },
+                Ok(WatchStep::Lagged | WatchStep::CaughtUp) => {}
+                Err(refused) => return Some((Err(refused.into()), (items, listener))),
+            }
+        }
     });
     Ok(replies.take_until(stopping.cancelled_owned()))
+}
+
+struct Listener {
+    base: Base,
+    filters: Vec<Filter>,
+    /// Which collections have a filter, as far as that is known.
+    filtered: HashMap<String, bool>,
+}
+
+impl Listener {
+    /// What is told of a change, if anything.
+    async fn reply(&mut self, change: Change) -> Result<Option<ListenReply>, Refused> {
+        if change.target.collection == COLLECTIONS {
+            self.filtered.clear();
+        }
+        if !wanted(&self.filters, &change) {
+            return Ok(None);
+        }
+        let shown = match change.shown() {
+            None => None,
+            Some(fields) if !self.is_filtered(&change.target.collection)? => Some(fields),
+            Some(fields) => match self.filter(change.target.collection.clone(), fields).await? {
+                // It is not there for this reader.
+                None => return Ok(None),
+                shown => shown,
+            },
+        };
+        Ok(Some(reply(&change, shown)))
+    }
+
+    fn is_filtered(&mut self, collection: &str) -> Result<bool, Refused> {
+        if let Some(known) = self.filtered.get(collection) {
+            return Ok(*known);
+        }
+        let definition = self.base.database.read(|read| read.definition(collection))?;
+        let is_filtered = definition.is_some_and(|definition| definition.filter.is_some());
+        self.filtered.insert(collection.to_owned(), is_filtered);
+        Ok(is_filtered)
+    }
+
+    async fn filter(&self, collection: String, fields: Fields) -> Result<Option<Fields>, Refused> {
+        let show = move |base: &Base| {
+            let reader = base.caller.as_ref().map(|caller| caller.statement.owner.to_string());
+            let shown = base.database.read(|read| read.filter(&collection)?.shown(reader.as_deref(), fields));
+            Ok(shown?)
+        };
+        self.base.blocking(show).await
+    }
 }
 
 fn wanted(filters: &[Filter], change: &Change) -> bool {
@@ -80,13 +134,13 @@ fn wanted(filters: &[Filter], change: &Change) -> bool {
         && (filters.is_empty() || filters.iter().any(|filter| filter.wants(change)))
 }
 
-fn reply(change: &Change) -> ListenReply {
+fn reply(change: &Change, shown: Option<Fields>) -> ListenReply {
     let action = match change.kind {
         Kind::Create => Told::Create,
         Kind::Save => Told::Save,
         Kind::Delete => Told::Delete,
     };
-    let instance = change.shown().map(|fields| Value::Object(fields).to_string().into());
+    let instance = shown.map(|fields| Value::Object(fields).to_string().into());
     ListenReply {
         collection_name: change.target.collection.clone(),
         instance_id: change.target.id.clone(),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
 use spool_proto::{IdentityKey, owner::Delegation};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -9,19 +11,83 @@ use tonic::{Code, Status, Streaming};
 
 use super::{
     limits::{CHALLENGE, IDENTITY_CHARACTERS},
-    pb::{GetTokenReply, GetTokenRequest, get_token_reply, get_token_request::Payload},
+    net_pb, pb,
     refused::Refused,
     token::Tokens,
 };
 
-/// Replies of a login.
-pub(super) type Replies = ReceiverStream<Result<GetTokenReply, Status>>;
+/// What a client says.
+pub(super) enum Said {
+    Key(String),
+    Signature(Bytes),
+    Nothing,
+}
+
+impl From<pb::GetTokenRequest> for Said {
+    fn from(request: pb::GetTokenRequest) -> Self {
+        use pb::get_token_request::Payload;
+        match request.payload {
+            Some(Payload::Key(key)) if !key.is_empty() => Self::Key(key),
+            Some(Payload::Signature(signature)) if !signature.is_empty() => Self::Signature(signature),
+            _ => Self::Nothing,
+        }
+    }
+}
+
+impl From<net_pb::GetTokenRequest> for Said {
+    fn from(request: net_pb::GetTokenRequest) -> Self {
+        use net_pb::get_token_request::Payload;
+        match request.payload {
+            Some(Payload::Key(key)) if !key.is_empty() => Self::Key(key),
+            Some(Payload::Signature(signature)) if !signature.is_empty() => Self::Signature(signature),
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// What it is told.
+pub(super) enum Told {
+    Challenge(Bytes),
+    Token(String),
+}
+
+impl From<Told> for pb::GetTokenReply {
+    fn from(told: Told) -> Self {
+        use pb::get_token_reply::Payload;
+        let payload = match told {
+            Told::Challenge(challenge) => Payload::Challenge(challenge),
+            Told::Token(token) => Payload::Token(token),
+        };
+        Self { payload: Some(payload) }
+    }
+}
+
+impl From<Told> for net_pb::GetTokenReply {
+    fn from(told: Told) -> Self {
+        use net_pb::get_token_reply::Payload;
+        let payload = match told {
+            Told::Challenge(challenge) => Payload::Challenge(challenge),
+            Told::Token(token) => Payload::Token(token),
+        };
+        Self { payload: Some(payload) }
+    }
+}
+
+type Replies<T> = mpsc::Sender<Result<T, Status>>;
 
 /// Runs a login in the background.
-pub(super) fn login(tokens: Arc<Tokens>, requests: Streaming<GetTokenRequest>) -> Replies {
+pub(super) fn login<Q, A>(
+    tokens: Arc<Tokens>,
+    requests: Streaming<Q>,
+) -> impl Stream<Item = Result<A, Status>> + Send + use<Q, A>
+where
+    Q: Into<Said> + Send + 'static,
+    A: From<Told> + Send + 'static,
+{
     let (replies, stream) = mpsc::channel(2);
     tokio::spawn(async move {
-        if let Err(refused) = run(&tokens, requests, &replies).await {
+        let said = requests.map(|request| request.map(Into::into));
+        if let Err(refused) = run(&tokens, said, &replies).await {
             // The client may have gone.
             let _ = replies.send(Err(refused)).await;
         }
@@ -29,24 +95,15 @@ pub(super) fn login(tokens: Arc<Tokens>, requests: Streaming<GetTokenRequest>) -
     ReceiverStream::new(stream)
 }
 
-async fn run(
+async fn run<A: From<Told>>(
     tokens: &Tokens,
-    mut requests: Streaming<GetTokenRequest>,
-    replies: &mpsc::Sender<Result<GetTokenReply, Status>>,
+    mut said: impl Stream<Item = Result<Said, Status>> + Unpin,
+    replies: &Replies<A>,
 ) -> Result<(), Status> {
-    let overdue = |_| Refused::new(Code::DeadlineExceeded, "Challenge deadline exceeded");
-    let first = timeout(CHALLENGE, requests.message()).await.map_err(overdue)??;
-    let Some(Payload::Key(key)) = first.and_then(|request| request.payload).filter(|payload| *payload != Payload::Key(String::new()))
-    else {
-        return Err(Refused::invalid("Key is required").into());
-    };
-    let owner = owner(&key)?;
-    let statement = tokens.statement(owner);
-    let challenge = get_token_reply::Payload::Challenge(statement.challenge().to_vec().into());
-    reply(replies, challenge).await?;
-    let second = timeout(CHALLENGE, requests.message()).await.map_err(overdue)??;
-    let Some(Payload::Signature(signature)) = second.and_then(|request| request.payload).filter(|payload| !is_empty(payload))
-    else {
+    let Said::Key(key) = next(&mut said).await? else { return Err(Refused::invalid("Key is required").into()) };
+    let statement = tokens.statement(owner(&key)?);
+    reply(replies, Told::Challenge(statement.challenge().to_vec().into())).await?;
+    let Said::Signature(signature) = next(&mut said).await? else {
         return Err(Refused::invalid("Signature is required").into());
     };
     let bad = || Status::from(Refused::unknown("bad signature"));
@@ -55,11 +112,12 @@ async fn run(
     if !delegation.is_signed() {
         return Err(bad());
     }
-    reply(replies, get_token_reply::Payload::Token(tokens.issue(&delegation))).await
+    reply(replies, Told::Token(tokens.issue(&delegation))).await
 }
 
-fn is_empty(payload: &Payload) -> bool {
-    matches!(payload, Payload::Signature(signature) if signature.is_empty())
+async fn next(said: &mut (impl Stream<Item = Result<Said, Status>> + Unpin)) -> Result<Said, Status> {
+    let overdue = |_| Refused::new(Code::DeadlineExceeded, "Challenge deadline exceeded");
+    timeout(CHALLENGE, said.next()).await.map_err(overdue)?.unwrap_or(Ok(Said::Nothing))
 }
 
 fn owner(key: &str) -> Result<IdentityKey, Refused> {
@@ -69,10 +127,6 @@ fn owner(key: &str) -> Result<IdentityKey, Refused> {
     key.parse().map_err(|error| Refused::invalid(format!("{error}")))
 }
 
-async fn reply(
-    replies: &mpsc::Sender<Result<GetTokenReply, Status>>,
-    payload: get_token_reply::Payload,
-) -> Result<(), Status> {
-    let gone = |_| Status::cancelled("the client has gone");
-    replies.send(Ok(GetTokenReply { payload: Some(payload) })).await.map_err(gone)
+async fn reply<A: From<Told>>(replies: &Replies<A>, told: Told) -> Result<(), Status> {
+    replies.send(Ok(told.into())).await.map_err(|_| Status::cancelled("the client has gone"))
 }

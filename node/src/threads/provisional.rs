@@ -15,7 +15,11 @@ use spool_db::{collection::Definition, transaction::Write};
 use spool_proto::ThreadId;
 use spool_store::{View, view::Batch};
 
-use super::{base::Base, limits::{ASK_AGAIN, FIRST_HEADS}, refused::Refused};
+use super::{
+    base::Base,
+    limits::{ASK_AGAIN, FIRST_HEADS},
+    refused::Refused,
+};
 use crate::{model::Error, node::storage};
 
 /// By name.
@@ -56,7 +60,8 @@ impl Provisional {
 /// The provisional collections of a thread.
 pub(super) fn read(view: &View) -> Result<Definitions, Error> {
     let Some(bytes) = view.reader().get(KEY).map_err(storage)? else { return Ok(Definitions::new()) };
-    let damaged = |error: serde_json::Error| Error::Internal { context: "read provisional collections", source: Box::new(error) };
+    let damaged =
+        |error: serde_json::Error| Error::Internal { context: "read provisional collections", source: Box::new(error) };
     let fields: BTreeMap<String, Map<String, Value>> = serde_json::from_slice(&bytes).map_err(damaged)?;
     Ok(fields.into_iter().map(|(name, fields)| (name.clone(), Definition::from_fields(&name, &fields))).collect())
 }
@@ -66,7 +71,8 @@ fn write(view: &View, definitions: &Definitions) -> Result<(), Error> {
     if definitions.is_empty() {
         batch.delete(KEY);
     } else {
-        let fields: BTreeMap<_, _> = definitions.iter().map(|(name, definition)| (name, definition.to_fields())).collect();
+        let fields: BTreeMap<_, _> =
+            definitions.iter().map(|(name, definition)| (name, definition.to_fields())).collect();
         batch.put(KEY, serde_json::to_vec(&fields).unwrap_or_default());
     }
     view.write(batch).map_err(storage)

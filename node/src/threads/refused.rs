@@ -6,6 +6,7 @@ use spool_db::{
 };
 use tonic::{Code, Status};
 
+use super::limits::TEXT_CHARACTERS;
 use crate::model::Error;
 
 pub(super) const NAME: &str =
@@ -21,7 +22,13 @@ pub(super) struct Refused {
 
 impl Refused {
     pub(super) fn new(code: Code, text: impl Into<String>) -> Self {
-        Self { code, text: text.into() }
+        let mut text = text.into();
+        // It may repeat what the client has sent, which may be megabytes.
+        if let Some((end, _)) = text.char_indices().nth(TEXT_CHARACTERS) {
+            text.truncate(end);
+            text.push('…');
+        }
+        Self { code, text }
     }
 
     /// Most errors of the reference have no other code.
@@ -72,7 +79,9 @@ impl From<Transaction> for Refused {
     fn from(error: Transaction) -> Self {
         match &error {
             Transaction::NotFound(_) => Self::unknown("instance not found"),
-            Transaction::Exists(target) if target.collection == COLLECTIONS => Self::unknown("collection already registered"),
+            Transaction::Exists(target) if target.collection == COLLECTIONS => {
+                Self::unknown("collection already registered")
+            }
             Transaction::Exists(_) => Self::unknown("can't create already existing instance"),
             Transaction::NoCollection(_) => Self::no_collection(),
             Transaction::Schema { violations, .. } => {
@@ -83,6 +92,8 @@ impl From<Transaction> for Refused {
                 let parts = parts.collect::<Vec<_>>().join("; ");
                 Self::unknown(format!("instance doesn't correspond to schema: {parts}"))
             }
+            Transaction::Denied(denial) => Self::unknown(denial.to_string()),
+            Transaction::Filter { source, .. } => Self::unknown(format!("running read filter func: {source}")),
             Transaction::Duplicate { .. } => Self::unknown("unique constraint violation"),
             Transaction::Definition(collection::Error::Name(_)) => Self::unknown(NAME),
             Transaction::Append(_) | Transaction::View(_) => {

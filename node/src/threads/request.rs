@@ -18,7 +18,11 @@ pub(super) fn full_key(bytes: &[u8]) -> Result<ThreadKeys, Refused> {
 
 /// Keys of logs come from the node, one for each client and device: two programs that wrote to one log would fork it.
 pub(super) fn no_log_key(bytes: &[u8]) -> Result<(), Refused> {
-    if bytes.is_empty() { Ok(()) } else { Err(Refused::invalid("invalid log-key: this node makes the keys of its logs")) }
+    if bytes.is_empty() {
+        Ok(())
+    } else {
+        Err(Refused::invalid("invalid log-key: this node makes the keys of its logs"))
+    }
 }
 
 /// Where a database is, and which.

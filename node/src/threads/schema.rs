@@ -289,7 +289,8 @@ mod tests {
         });
         assert_eq!(kept, as_checked);
         let mut as_shown = as_checked;
-        as_shown["properties"]["age"] = json!({"type": "integer", "maximum": 120, "exclusiveMaximum": true, "description": "Age"});
+        as_shown["properties"]["age"] =
+            json!({"type": "integer", "maximum": 120, "exclusiveMaximum": true, "description": "Age"});
         assert_eq!(show(&kept), as_shown);
     }
 
@@ -298,15 +299,26 @@ mod tests {
         let of = |name: &str, value: Value| {
             read_json(&json!({"properties": {"_id": {"type": "string"}, "x": {name: value}}})).unwrap_err()
         };
-        assert_eq!(of("type", json!(["string", "null"])), "json: cannot unmarshal array into Go struct field Type.type of type string");
-        assert_eq!(of("minimum", json!(0.5)), "json: cannot unmarshal number into Go struct field Type.minimum of type int");
-        assert_eq!(of("items", json!([])), "json: cannot unmarshal array into Go struct field Type.items of type jsonschema.Type");
+        assert_eq!(
+            of("type", json!(["string", "null"])),
+            "json: cannot unmarshal array into Go struct field Type.type of type string"
+        );
+        assert_eq!(
+            of("minimum", json!(0.5)),
+            "json: cannot unmarshal number into Go struct field Type.minimum of type int"
+        );
+        assert_eq!(
+            of("items", json!([])),
+            "json: cannot unmarshal array into Go struct field Type.items of type jsonschema.Type"
+        );
     }
 
     #[test]
     fn the_id_has_to_be_text() {
         let error = "the collection schema _id property must be a string";
-        for schema in [json!({}), json!({"properties": {"_id": {"type": "number"}}}), json!({"$ref": "#/definitions/x"})] {
+        for schema in
+            [json!({}), json!({"properties": {"_id": {"type": "number"}}}), json!({"$ref": "#/definitions/x"})]
+        {
             assert_eq!(read_json(&schema).unwrap_err(), error);
         }
         let named = json!({"$ref": "#/definitions/person", "definitions": {"person": {"properties": {"_id": {"type": "string"}, "a": {"properties": {"b": {"type": "number"}}}}}}});

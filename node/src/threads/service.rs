@@ -4,19 +4,17 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use spool_proto::owner::Delegation;
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming, codegen::BoxStream};
 
 use super::{
     base::{Base, Shared},
     collections,
     instances::{Collection, Draft},
-    lifecycle, listen, login, net_pb,
+    lifecycle, listen, login,
     pb::{self, api_server::Api},
     refused::Refused,
     request, transactions,
 };
-use crate::node::Node;
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -25,9 +23,8 @@ type Answer<T> = Result<Response<T>, Status>;
 pub struct Databases(Arc<Shared>);
 
 impl Databases {
-    /// `stopping` ends the streams that have no end of their own.
-    pub fn new(node: Node, stopping: CancellationToken) -> Self {
-        Self(Arc::new(Shared::new(node, stopping)))
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
     }
 
     fn caller<T>(&self, request: &Request<T>) -> Result<Option<Delegation>, Refused> {
@@ -123,7 +120,8 @@ impl Api for Databases {
 
     async fn new_collection(&self, request: Request<pb::NewCollectionRequest>) -> Answer<pb::NewCollectionReply> {
         let base = self.base(&request, &request.get_ref().db_id).await?;
-        let definition = collections::read(&request.into_inner().config.unwrap_or_default())?;
+        let config = request.into_inner().config.unwrap_or_default();
+        let definition = collections::reading(move || collections::read(&config)).await?;
         let _turn = self.0.turns.single(&base.thread).await;
         collections::create(&base, definition).await?;
         Ok(Response::new(pb::NewCollectionReply {}))
@@ -134,7 +132,8 @@ impl Api for Databases {
         request: Request<pb::UpdateCollectionRequest>,
     ) -> Answer<pb::UpdateCollectionReply> {
         let base = self.base(&request, &request.get_ref().db_id).await?;
-        let definition = collections::read(&request.into_inner().config.unwrap_or_default())?;
+        let config = request.into_inner().config.unwrap_or_default();
+        let definition = collections::reading(move || collections::read(&config)).await?;
         let _turn = self.0.turns.single(&base.thread).await;
         collections::update(&base, definition).await?;
         Ok(Response::new(pb::UpdateCollectionReply {}))
@@ -168,10 +167,7 @@ impl Api for Databases {
         Ok(Response::new(pb::GetCollectionIndexesReply { indexes: read.await? }))
     }
 
-    async fn list_collections(
-        &self,
-        request: Request<pb::ListCollectionsRequest>,
-    ) -> Answer<pb::ListCollectionsReply> {
+    async fn list_collections(&self, request: Request<pb::ListCollectionsRequest>) -> Answer<pb::ListCollectionsReply> {
         let base = self.base(&request, &request.get_ref().db_id).await?;
         let definitions = base.blocking(|base| base.database.read(|read| collections::list(base, read))).await?;
         let collections = definitions.iter().map(collections::show).collect();
@@ -244,9 +240,3 @@ impl Api for Databases {
         Ok(Response::new(listen::listen(base, request.into_inner()).await?.boxed()))
     }
 }
-
-/// `threads.net.pb.API`.
-#[derive(Debug, Clone)]
-pub struct Network;
-
-impl net_pb::api_server::Api for Network {}

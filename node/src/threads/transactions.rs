@@ -61,11 +61,13 @@ impl Question {
                 Ok(instances) => FindReply { instances, ..FindReply::default() },
                 Err(refused) => FindReply { transaction_error: refused.text, ..FindReply::default() },
             }),
-            Self::FindById(id) => Answer::FindById(match collection().and_then(|collection| collection.find_by_id(id)) {
-                Ok(instance) => FindByIdReply { instance, ..FindByIdReply::default() },
-                // The published client reads the instance even then, and what is not JSON ends its program.
-                Err(refused) => FindByIdReply { instance: "null".into(), transaction_error: refused.text },
-            }),
+            Self::FindById(id) => {
+                Answer::FindById(match collection().and_then(|collection| collection.find_by_id(id)) {
+                    Ok(instance) => FindByIdReply { instance, ..FindByIdReply::default() },
+                    // The published client reads the instance even then, and what is not JSON ends its program.
+                    Err(refused) => FindByIdReply { instance: "null".into(), transaction_error: refused.text },
+                })
+            }
         }
     }
 }
@@ -258,7 +260,10 @@ async fn next(
         match timeout(IDLE, requests.message()).await {
             Ok(request) => return request,
             Err(_) if turn.is_waited_for() => {
-                let text = format!("the transaction did nothing for {} seconds while others waited, and is discarded", IDLE.as_secs());
+                let text = format!(
+                    "the transaction did nothing for {} seconds while others waited, and is discarded",
+                    IDLE.as_secs()
+                );
                 return Err(Status::new(Code::Aborted, text));
             }
             Err(_) => {}
@@ -279,10 +284,12 @@ fn step(
     let text = |result: Result<(), Refused>| result.err().map_or_else(String::new, |refused| refused.text);
     let question = match request {
         Request::CreateRequest(request) => {
-            return Reply::CreateReply(match collection().and_then(|collection| collection.create(&request.instances, draft)) {
-                Ok(instance_i_ds) => CreateReply { instance_i_ds, ..CreateReply::default() },
-                Err(refused) => CreateReply { transaction_error: refused.text, ..CreateReply::default() },
-            });
+            return Reply::CreateReply(
+                match collection().and_then(|collection| collection.create(&request.instances, draft)) {
+                    Ok(instance_i_ds) => CreateReply { instance_i_ds, ..CreateReply::default() },
+                    Err(refused) => CreateReply { transaction_error: refused.text, ..CreateReply::default() },
+                },
+            );
         }
         Request::SaveRequest(request) => {
             let saved = collection().and_then(|collection| collection.save(&request.instances, draft));

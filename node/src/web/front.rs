@@ -16,13 +16,15 @@ use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::{Layer as _, ServiceExt as _};
 
 use super::limits::{BODY_BYTES, Patience};
-use super::{bridge, cors, handshake, origin};
+use super::origin::Origins;
+use super::{bridge, cors, handshake};
 
 /// Sends requests where they belong.
 pub(super) struct Front {
     routes: Routes,
     plain: GrpcWebService<Routes>,
     methods: BTreeSet<String>,
+    origins: Origins,
     patience: Patience,
     stopping: CancellationToken,
     tasks: TaskTracker,
@@ -33,7 +35,7 @@ pub(super) struct Front {
 impl Front {
     pub(super) fn new(
         routes: Routes,
-        methods: BTreeSet<String>,
+        (methods, origins): (BTreeSet<String>, Origins),
         patience: Patience,
         stopping: CancellationToken,
         tasks: TaskTracker,
@@ -41,20 +43,20 @@ impl Front {
     ) -> Self {
         let routes = routes.prepare();
         let plain = GrpcWebLayer::new().layer(routes.clone());
-        Self { routes, plain, methods, patience, stopping, tasks, cut }
+        Self { routes, plain, methods, origins, patience, stopping, tasks, cut }
     }
 
     /// Answers one request. What outlives it keeps `permit`, which counts the connection.
     pub(super) async fn answer(&self, request: Request<Incoming>, permit: Arc<OwnedSemaphorePermit>) -> Response<Body> {
         let path = request.uri().path();
         if handshake::is_wanted(&request) {
-            if !self.methods.contains(path) || !origin::may_call(path, request.headers()) {
+            if !self.methods.contains(path) || !self.origins.permit(request.headers()) {
                 return empty(StatusCode::FORBIDDEN);
             }
             return self.upgrade(request, permit);
         }
         if let Some(headers) = cors::preflight(&request).filter(|_| self.methods.contains(path)) {
-            if !origin::may_call(path, request.headers()) {
+            if !self.origins.permit(request.headers()) {
                 return empty(StatusCode::FORBIDDEN);
             }
             let mut response = empty(StatusCode::OK);
@@ -62,7 +64,7 @@ impl Front {
             return response;
         }
         if is_grpc_web(&request) {
-            if !origin::may_call(path, request.headers()) {
+            if !self.origins.permit(request.headers()) {
                 return empty(StatusCode::FORBIDDEN);
             }
             return self.plain(request).await;

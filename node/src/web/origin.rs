@@ -1,19 +1,29 @@
-//! Which pages may call what.
+//! Which pages may call.
 //!
-//! Whoever is on this machine may do everything. But a browser on it also runs pages of strangers, and it lets them open a websocket to loopback: all
+//! Programs on this machine may. But a browser on it also runs pages of strangers, and it lets them open a websocket to loopback: all
 //! that tells them apart is the header `Origin`, which only browsers send.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::{HeaderMap, Uri, header};
 
-/// Services that any page may call, as with the reference implementation: apps that were written for it are served from anywhere.
-const FOR_ANY_PAGE: [&str; 2] = ["/threads.pb.API/", "/threads.net.pb.API/"];
+/// Pages that may call beside those of this machine.
+#[derive(Debug, Clone, Default)]
+pub struct Origins(Arc<[String]>);
 
-/// Whether whoever sends this may call the method. Everything else than the interfaces of Textile Threads is for this machine.
-pub(super) fn may_call(path: &str, headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else { return true };
-    FOR_ANY_PAGE.iter().any(|service| path.starts_with(service)) || origin.to_str().is_ok_and(is_this_machine)
+impl Origins {
+    /// These, as browsers write them: `https://app.example.org`.
+    pub fn new(origins: impl IntoIterator<Item = String>) -> Self {
+        Self(origins.into_iter().collect())
+    }
+
+    /// Whether whoever sends this may call.
+    pub(super) fn permit(&self, headers: &HeaderMap) -> bool {
+        let Some(origin) = headers.get(header::ORIGIN) else { return true };
+        let Ok(origin) = origin.to_str() else { return false };
+        self.0.iter().any(|known| known == origin) || is_this_machine(origin)
+    }
 }
 
 /// Whether an origin such as `http://localhost:3000` is on this machine. `null`, which is any page that hides its origin, is not.
@@ -30,22 +40,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_of_strangers_reach_the_textile_interfaces_and_nothing_else() {
-        let from = |origin: &str| HeaderMap::from_iter([(header::ORIGIN, origin.parse().unwrap())]);
+    fn pages_of_this_machine_and_those_that_are_listed_may_call() {
+        let origins = Origins::new(["https://app.example.org".to_owned()]);
+        let permits = |origin: &str| origins.permit(&HeaderMap::from_iter([(header::ORIGIN, origin.parse().unwrap())]));
         for origin in [
             "https://example.org",
+            "http://app.example.org",
+            "https://app.example.org:8443",
             "null",
             "http://localhost.example.org",
             "http://127.0.0.1.example.org",
             "//localhost",
             "x",
         ] {
-            assert!(!may_call("/spool.v1.Spool/GetNode", &from(origin)), "{origin}");
-            assert!(may_call("/threads.pb.API/ListDBs", &from(origin)), "{origin}");
+            assert!(!permits(origin), "{origin}");
         }
-        for origin in ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:8080", "https://app.localhost"] {
-            assert!(may_call("/spool.v1.Spool/GetNode", &from(origin)), "{origin}");
+        for origin in [
+            "https://app.example.org",
+            "http://localhost:3000",
+            "http://127.0.0.1",
+            "http://[::1]:8080",
+            "https://app.localhost",
+        ] {
+            assert!(permits(origin), "{origin}");
         }
-        assert!(may_call("/spool.v1.Spool/GetNode", &HeaderMap::new()), "programs send no origin");
+        assert!(origins.permit(&HeaderMap::new()), "programs send no origin");
     }
 }

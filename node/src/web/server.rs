@@ -17,6 +17,7 @@ use tonic::service::Routes;
 
 use super::front::Front;
 use super::limits::{ACCEPT_PAUSE, CONNECTIONS, DRAIN, HEAD_BYTES, Patience};
+use super::origin::Origins;
 
 /// Why the listener does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,7 @@ pub enum Error {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    origins: Origins,
     pub(super) patience: Patience,
     pub(super) connections: usize,
 }
@@ -53,7 +55,19 @@ impl Server {
         let listen = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        Ok(Self { listener, address, patience: Patience::default(), connections: CONNECTIONS })
+        Ok(Self {
+            listener,
+            address,
+            origins: Origins::default(),
+            patience: Patience::default(),
+            connections: CONNECTIONS,
+        })
+    }
+
+    /// Lets pages of these origins call as well.
+    #[must_use]
+    pub fn with_origins(self, origins: Origins) -> Self {
+        Self { origins, ..self }
     }
 
     /// Where it listens.
@@ -63,11 +77,12 @@ impl Server {
 
     /// Brings calls of `methods` to `routes` until `stopping`; then running calls have five seconds to end.
     pub async fn serve(self, routes: Routes, methods: BTreeSet<String>, stopping: CancellationToken) {
-        let Self { listener, patience, connections, .. } = self;
+        let Self { listener, origins, patience, connections, .. } = self;
         let tasks = TaskTracker::new();
         let cut = CancellationToken::new();
         let connections = Arc::new(Semaphore::new(connections));
-        let front = Arc::new(Front::new(routes, methods, patience, stopping.clone(), tasks.clone(), cut.clone()));
+        let front =
+            Arc::new(Front::new(routes, (methods, origins), patience, stopping.clone(), tasks.clone(), cut.clone()));
         loop {
             let accepted = tokio::select! {
                 biased;

@@ -26,17 +26,26 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    pub(crate) fn start_with(more: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let repo = dir.path().join("repo");
         let init = spool(&repo).args(["init", "--name", "test"]).output().unwrap();
         assert!(init.status.success(), "{init:?}");
         let flags = "daemon --json --api 127.0.0.1:0 --web 127.0.0.1:0 --listen /ip4/127.0.0.1/tcp/0 --mdns false";
-        let mut child = spool(&repo).args(flags.split(' ')).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = spool(&repo).args(flags.split(' ')).args(more).stdout(Stdio::piped()).spawn().unwrap();
         // The greeting comes once everything listens: reading it is the waiting.
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let greeting = serde_json::from_str(&line).unwrap();
         Self { repo, child, greeting, _dir: dir }
+    }
+
+    /// What callers of its API show.
+    pub(crate) fn token(&self) -> String {
+        std::fs::read_to_string(self.repo.join("api-token")).unwrap().trim().to_owned()
     }
 
     pub(crate) fn command(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {

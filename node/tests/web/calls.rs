@@ -46,14 +46,23 @@ async fn a_failure_is_one_block_with_its_text() {
 }
 
 #[tokio::test]
-async fn calls_that_nobody_implements_say_so() {
+async fn a_call_that_fails_ends_before_its_requests_do() {
     let daemon = Daemon::start();
-    let listed = Call::unary(&daemon, "/threads.pb.API/ListDBs", &threads::ListDBsRequest {}).await;
-    assert_eq!(listed.status().0, "12");
     let mut bidi = Call::open(&daemon, "/threads.pb.API/GetToken").await;
     let payload = Some(threads::get_token_request::Payload::Key("bbaareia".into()));
     bidi.request(&threads::GetTokenRequest { payload }).await;
-    assert_eq!(bidi.answer().await.status().0, "12", "before the end of the requests");
+    assert_eq!(bidi.answer().await.status().0, "3", "no key");
+}
+
+#[tokio::test]
+async fn without_the_token_only_the_textile_interfaces_answer() {
+    let daemon = Daemon::start();
+    let mut call = Call::connect(address(&daemon), GET_NODE, &[]).await.unwrap();
+    call.send(b"content-type: application/grpc-web+proto\r\nx-grpc-web: 1\r\n").await;
+    call.request(&pb::GetNodeRequest {}).await;
+    assert_eq!(call.answer().await.status().0, "16");
+    let listed = Call::unary(&daemon, "/threads.pb.API/ListDBs", &threads::ListDBsRequest {}).await;
+    assert_eq!(listed.status().0, "0");
 }
 
 #[tokio::test]
@@ -190,6 +199,6 @@ async fn what_is_no_method_is_forbidden_and_strangers_are() {
     }
     let stranger = [("origin", "https://example.org")];
     assert_eq!(status(Call::connect(address, GET_NODE, &stranger).await), 403);
-    assert_eq!(status(Call::connect(address, "/threads.pb.API/ListDBs", &stranger).await), 101);
+    assert_eq!(status(Call::connect(address, "/threads.pb.API/ListDBs", &stranger).await), 403);
     assert_eq!(status(Call::connect(address, GET_NODE, &[("origin", "http://localhost:3000")]).await), 101);
 }

@@ -78,7 +78,12 @@ impl Call {
         let mut call = Self::connect(address(daemon), path, &[]).await.unwrap();
         let metadata = "host: http://127.0.0.1:6007\r\nx-textile-thread-name: mydb\r\nx-textile-thread: bafkdeleted\r\n\
             content-type: application/grpc-web+proto\r\nx-grpc-web: 1\r\n";
-        call.send(metadata.as_bytes()).await;
+        // The interfaces of Textile Threads read another token there.
+        let token = match path.starts_with("/spool.v1.") {
+            true => format!("authorization: bearer {}\r\n", daemon.token()),
+            false => String::new(),
+        };
+        call.send(format!("{metadata}{token}").as_bytes()).await;
         call
     }
 

@@ -221,7 +221,9 @@ impl World {
     fn needs(&self, input: &Input, context: &Context<'_>) -> Option<ThreadId> {
         match input {
             Input::Append(append) => Some(append.thread.clone()),
-            Input::Writer { thread, .. } | Input::Store { thread, .. } | Input::Sync { thread, .. } => Some(thread.clone()),
+            Input::Writer { thread, .. } | Input::Store { thread, .. } | Input::Sync { thread, .. } => {
+                Some(thread.clone())
+            }
             Input::Gossip { topic, .. } => self.topics.get(topic).cloned(),
             Input::Request { peer, body, .. } => self.request_needs(peer, body),
             Input::Response { request, .. } | Input::Found { request, .. } => {

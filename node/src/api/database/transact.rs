@@ -2,7 +2,6 @@
 
 use futures::{StreamExt as _, stream::BoxStream};
 use serde_json::Value;
-use spool_db::query::Options;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -106,7 +105,7 @@ async fn get(transaction: &mut Transaction, get: pb::transact_request::Get) -> R
 
 async fn find(transaction: &mut Transaction, find: pb::transact_request::Find) -> Result<Answer, Error> {
     let query = values::query(&find.query)?;
-    let found = transaction.run(move |write| write.find(&find.collection, query, Options::default())).await??;
+    let found = transaction.find(find.collection, query).await?;
     let documents: Vec<String> = found.into_iter().map(|found| Value::Object(found.fields).to_string()).collect();
     let bytes: usize = documents.iter().map(String::len).sum();
     if bytes > super::MAX_FOUND_BYTES {

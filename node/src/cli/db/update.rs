@@ -142,6 +142,6 @@ pub(super) async fn send(
 pub(super) fn event(place: &view::Place) -> String {
     match (&place.log, place.counter) {
         (Some(log), Some(counter)) => format!("{log} #{counter}"),
-        _ => "none: there was nothing to do".into(),
+        _ => "none: nothing has changed".into(),
     }
 }

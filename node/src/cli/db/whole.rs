@@ -64,7 +64,10 @@ fn held_text(held: &pb::Held) -> String {
         Some(Why::NoKey(_)) => "there is no key for it here".into(),
         Some(Why::NoBody(_)) => "its body has not arrived".into(),
         Some(Why::Past(until)) => {
-            format!("what its writer had seen is not all here; from {} on it is judged without that", format::time(*until))
+            format!(
+                "what its writer had seen is not all here; from {} on it is judged without that",
+                format::time(*until)
+            )
         }
         Some(Why::NoJudge(_)) => "a rule is to judge it, and this node cannot run it".into(),
         None => "for a reason that this version of spool does not know".into(),

@@ -10,7 +10,7 @@ use spool_proto::ThreadId;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{Open, damaged};
+use super::{Open, damaged, reading::known};
 use crate::{
     model::{Cursor, Error, WatchItem, WatchQuery, WatchStep},
     node::{
@@ -29,7 +29,8 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`Error::ThreadNotFound`], [`Error::NoReadKey`]; [`Error::Invalid`] for a cursor of another node or thread.
+    /// [`Error::ThreadNotFound`], [`Error::NoReadKey`]; [`Error::Invalid`] for a cursor of another node or thread; [`Error::Database`] without a cursor if the
+    /// collection is not defined.
     pub async fn watch(&self, query: WatchQuery) -> Result<BoxStream<'static, Item>, Error> {
         let mut after = BTreeMap::new();
         for cursor in &query.after {
@@ -49,6 +50,11 @@ impl Node {
         match watcher.query.thread.clone() {
             Some(thread) => {
                 let open = self.open_database(&thread).await?;
+                // Whoever has a cursor has known it: it may have gone since, or be folded anew.
+                if let Some(collection) = watcher.query.collection.clone().filter(|_| after.is_empty()) {
+                    let database = open.database.clone();
+                    self.blocking(move || Ok(known(&database, &collection, None)?)).await?;
+                }
                 let position = watcher.position(&open, &thread, &after, false)?;
                 tokio::spawn(watcher.watch(thread, open, position));
             }

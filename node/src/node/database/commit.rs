@@ -1,7 +1,7 @@
 //! Transactions that are given as a whole.
 
 use spool_db::{
-    Change, Database, Target,
+    Database, Target,
     collection::{Builder, Definition},
     database::Receipt,
     limits::{ATTEMPT_PAUSE, MAX_ATTEMPTS},
@@ -177,7 +177,7 @@ fn changed(
         builder = builder.index(path, *unique)?;
     }
     for path in &change.remove_keep_both {
-        builder = builder.without_keep_both(path);
+        builder = builder.without_keep_both(path)?;
     }
     for path in &change.add_keep_both {
         builder = builder.keep_both(path)?;
@@ -258,7 +258,7 @@ pub(super) fn apply(transaction: &mut Write<'_>, target: &Target, write: &Docume
         DocumentChange::Save(fields) => transaction.save(target, fields),
         DocumentChange::Merge(fields) => transaction.merge(target, fields),
         DocumentChange::Set(path, value) => transaction.set(target, path, value),
-        DocumentChange::Unset(path) => transaction.update(target, [Change::Unset(path)]),
+        DocumentChange::Unset(path) => transaction.unset(target, path),
         DocumentChange::Increment(path, by) => transaction.increment(target, path, by),
         DocumentChange::Add(path, value) => transaction.add(target, path, value),
         DocumentChange::Remove(path, value) => transaction.remove(target, path, value),

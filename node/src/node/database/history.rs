@@ -16,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
     commit::{outcome, wait},
-    reading::{resolve, time},
+    reading::{known_part, resolve, time},
     tasks::now_millis,
 };
 use crate::{
@@ -61,6 +61,7 @@ impl Node {
         let database = self.database(thread).await?;
         let (reverted, outcome) = self
             .blocking(move || {
+                known_part(&database, &scope, None)?;
                 super::commit::again(|| {
                     let (done, told) = outcome();
                     let reverted = match way {
@@ -178,6 +179,7 @@ fn restore(
 ) -> Result<Restored, Error> {
     not_to_come(point)?;
     let at = resolve(database, point)?;
+    known_part(database, scope, Some(at))?;
     let restored = database.restore(scope, at, told)?;
     Ok(Restored { documents: restored.documents, transactions: restored.transactions, done: restored.complete })
 }

@@ -5,7 +5,7 @@ use spool_db::{
     Database, Target,
     collection::COLLECTIONS,
     conflicts::Conflict,
-    history::{At, VersionId},
+    history::{At, Scope, VersionId},
     query::{self, Options, Plan, Query},
     transaction::Error as Refused,
 };
@@ -68,16 +68,26 @@ impl Node {
         }))
     }
 
-    /// How a query would be answered.
+    /// How a query would be answered, now or in the past.
     ///
     /// # Errors
     ///
     /// [`Error::Database`].
-    pub async fn explain(&self, thread: &ThreadId, collection: String, query: Query) -> Result<Plan, Error> {
+    pub async fn explain(
+        &self,
+        thread: &ThreadId,
+        collection: String,
+        query: Query,
+        at: Option<Point>,
+    ) -> Result<Plan, Error> {
         let database = self.database(thread).await?;
         self.blocking(move || {
-            known(&database, &collection, None)?;
-            Ok(database.read(|read| read.plan(&collection, query))?)
+            let time = at.map(|point| time(&database, &point)).transpose()?;
+            known(&database, &collection, time)?;
+            Ok(match time {
+                None => database.read(|read| read.plan(&collection, query))?,
+                Some(time) => database.plan_at(&collection, query, time)?,
+            })
         })
         .await
     }
@@ -106,7 +116,7 @@ impl Node {
 
 /// Refuses a collection that nobody has defined, most likely a slip of the pen. One whose definition is gone can be read as long as it has documents, and in the
 /// past.
-fn known(database: &Database, collection: &str, time: Option<Time>) -> Result<(), Refused> {
+pub(super) fn known(database: &Database, collection: &str, time: Option<Time>) -> Result<(), Refused> {
     let is_own = collection.starts_with('_');
     if is_own || database.read(|read| read.definition(collection))?.is_some() || database.count(collection)? > 0 {
         return Ok(());
@@ -119,6 +129,20 @@ fn known(database: &Database, collection: &str, time: Option<Time>) -> Result<()
         return Ok(());
     }
     Err(Refused::NoCollection(collection.to_owned()))
+}
+
+/// The same for what is to be changed back: documents as they were at a point.
+pub(super) fn known_part(database: &Database, scope: &Scope, at: Option<At>) -> Result<(), Refused> {
+    let collection = match scope {
+        Scope::Database => return Ok(()),
+        Scope::Collection(collection) => collection,
+        Scope::Document(target) => &target.collection,
+    };
+    let time = at.and_then(|at| match at {
+        At::Time(time) => Some(time),
+        At::Version(_) | At::Stamp(_) => None,
+    });
+    known(database, collection, time)
 }
 
 /// A point in the history of a document.

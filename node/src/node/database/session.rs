@@ -1,6 +1,9 @@
 //! Transactions that are made step by step.
 
-use spool_db::transaction::{Error as Refused, Write};
+use spool_db::{
+    query::{self, Options, Query},
+    transaction::{Error as Refused, Write},
+};
 use spool_proto::ThreadId;
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, oneshot},
@@ -8,7 +11,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::commit::{Outcome, outcome, wait};
+use super::{
+    commit::{Outcome, outcome, wait},
+    reading::known,
+};
 use crate::{
     model::{Committed, DocumentWrite, Error},
     node::{
@@ -97,6 +103,23 @@ impl Transaction {
         };
         self.steps.send(Step::Act(Box::new(act))).await.map_err(|_| Error::TransactionEnded)?;
         told.await.map_err(|_| Error::TransactionEnded)
+    }
+
+    /// The documents of a collection that answer a query, as this transaction leaves them so far.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`], also where there is no such collection.
+    pub async fn find(&mut self, collection: String, query: Query) -> Result<Vec<query::Document>, Error> {
+        let database = self.database.clone();
+        let found = self.run(move |write| {
+            // It may be defined by this transaction.
+            if write.definition(&collection)?.is_none() {
+                known(&database, &collection, None)?;
+            }
+            write.find(&collection, query, Options::default())
+        });
+        Ok(found.await??)
     }
 
     /// One write; returns the id of its document.

@@ -82,7 +82,8 @@ impl Node {
                 Some(()) = under_way.next() => {}
                 next = queued.recv() => {
                     let Some(Queued { client, body, done }) = next else { break };
-                    match self.append(&thread, body.into(), AppendOptions { client, ..AppendOptions::default() }).await {
+                    let options = AppendOptions { client, ..AppendOptions::default() };
+                    match self.append_any(&thread, body.into(), options).await {
                         Ok(pending) => under_way.push(tell(pending, done)),
                         Err(error) => refuse(done, error),
                     }
@@ -150,7 +151,9 @@ impl Appender for Queue {
 
     fn append(&self, client: Option<IdentityKey>, body: Vec<u8>, done: Done) {
         // Waits while the node has no room, on a thread that may block.
-        if let Err(mpsc::error::SendError(Queued { done, .. })) = self.queue.blocking_send(Queued { client, body, done }) {
+        if let Err(mpsc::error::SendError(Queued { done, .. })) =
+            self.queue.blocking_send(Queued { client, body, done })
+        {
             // Not from within the call.
             std::thread::spawn(move || done(Err(Error::Stopping.into())));
         }

@@ -1,0 +1,165 @@
+//! The interfaces of Textile Threads over native gRPC, on a real daemon.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::channel::mpsc;
+use serde_json::json;
+use spool_integration_tests::daemon::{Daemon, Repo};
+use spool_node::threads::{
+    net_pb::{self, api_client::ApiClient as NetworkClient},
+    pb::{self, CollectionConfig, api_client::ApiClient, write_transaction_request::Option as Step},
+};
+use spool_proto::{ThreadId, id::Variant};
+use tonic::{Code, transport::Channel};
+
+async fn client(daemon: &Daemon) -> ApiClient<Channel> {
+    ApiClient::connect(format!("http://{}", daemon.api())).await.expect("a daemon that is ready")
+}
+
+async fn network(daemon: &Daemon) -> NetworkClient<Channel> {
+    NetworkClient::connect(format!("http://{}", daemon.api())).await.expect("a daemon that is ready")
+}
+
+fn json(value: &serde_json::Value) -> Bytes {
+    value.to_string().into()
+}
+
+/// A database with a collection of anything.
+async fn database(client: &mut ApiClient<Channel>, seed: u8) -> Bytes {
+    let id = Bytes::copy_from_slice(ThreadId::new(Variant::Raw, [seed; 32]).as_bytes());
+    let schema = json(&json!({"properties": {"_id": {"type": "string"}}}));
+    let things = CollectionConfig { name: "things".into(), schema, ..Default::default() };
+    let request = pb::NewDbRequest { db_id: id.clone(), collections: vec![things], ..Default::default() };
+    client.new_db(request).await.expect("a new database");
+    id
+}
+
+async fn has(client: &mut ApiClient<Channel>, id: &Bytes, instance: &str) -> bool {
+    let request =
+        pb::HasRequest { db_id: id.clone(), collection_name: "things".into(), instance_i_ds: vec![instance.into()] };
+    client.has(request).await.expect("an answer").into_inner().exists
+}
+
+/// A transaction that has created an instance and goes on; its requests, and its replies.
+async fn open(
+    client: &mut ApiClient<Channel>,
+    id: &Bytes,
+    instance: &str,
+) -> (mpsc::Sender<pb::WriteTransactionRequest>, tonic::Streaming<pb::WriteTransactionReply>) {
+    let (mut sender, requests) = mpsc::channel(4);
+    let mut send = |option| sender.try_send(pb::WriteTransactionRequest { option: Some(option) }).expect("room");
+    let start = pb::StartTransactionRequest { db_id: id.clone(), collection_name: "things".into() };
+    send(Step::StartTransactionRequest(start));
+    let instances = vec![json(&json!({"_id": instance}))];
+    send(Step::CreateRequest(pb::CreateRequest { instances, ..Default::default() }));
+    let mut replies = client.write_transaction(requests).await.expect("a stream").into_inner();
+    replies.message().await.expect("no error").expect("a reply");
+    (sender, replies)
+}
+
+/// The end of the requests commits: so it has to be told apart from a client that is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_breaks_off_has_written_nothing() {
+    let repo = Repo::new("broken");
+    let daemon = repo.start(&[]);
+    let mut client = client(&daemon).await;
+    let id = database(&mut client, 1).await;
+    for round in 0..20 {
+        let instance = format!("gone-{round}");
+        let (requests, replies) = open(&mut client, &id, &instance).await;
+        // In this order the stream is reset, and has no end.
+        drop(replies);
+        drop(requests);
+        // Whoever comes next waits until the transaction is gone.
+        let (requests, mut replies) = open(&mut client, &id, &format!("here-{round}")).await;
+        drop(requests);
+        assert_eq!(replies.message().await.expect("it is committed"), None);
+        assert!(has(&mut client, &id, &format!("here-{round}")).await);
+        assert!(!has(&mut client, &id, &instance).await, "round {round}");
+    }
+    assert_eq!(daemon.stop().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_holds_a_transaction_and_does_nothing_makes_way() {
+    let repo = Repo::new("idle");
+    let daemon = repo.start(&[]);
+    let mut client = client(&daemon).await;
+    let id = database(&mut client, 1).await;
+    let (_requests, mut idle) = open(&mut client, &id, "idle").await;
+    let waits = tokio::time::timeout(Duration::from_secs(90), open(&mut client, &id, "waits"));
+    let (requests, mut replies) = waits.await.expect("it has its turn");
+    assert_eq!(idle.message().await.expect_err("it is discarded").code(), Code::Aborted);
+    drop(requests);
+    assert_eq!(replies.message().await.expect("it is committed"), None);
+    assert!(has(&mut client, &id, "waits").await);
+    assert!(!has(&mut client, &id, "idle").await);
+    assert_eq!(daemon.stop().code(), Some(0));
+}
+
+/// Threads and records beneath databases: made on one daemon, added on another from an address and a key, and heard of there.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_travel_between_daemons_by_address_and_key() {
+    let (here, there) = (Repo::new("here"), Repo::new("there"));
+    let daemons = [here.start(&[]), there.start(&[])];
+    let mut one = network(&daemons[0]).await;
+    let mut two = network(&daemons[1]).await;
+    let host = one.get_host_id(net_pb::GetHostIdRequest {}).await.expect("an answer").into_inner().peer_id;
+    assert_eq!(spool_proto::PeerId::from_bytes(&host).expect("a peer id").to_string(), daemons[0].peer());
+
+    let id = Bytes::copy_from_slice(ThreadId::new(Variant::Raw, [7; 32]).as_bytes());
+    let create = net_pb::CreateThreadRequest { thread_id: id.clone(), keys: None };
+    let made = one.create_thread(create.clone()).await.expect("a new thread").into_inner();
+    assert_eq!((made.thread_key.len(), made.logs.len()), (64, 0));
+    assert_eq!(one.create_thread(create).await.expect_err("it is there").message(), "thread already exists");
+    let address = made.addrs.first().expect("an address").clone();
+    let keys = Some(net_pb::Keys { thread_key: made.thread_key.clone(), ..Default::default() });
+    two.add_thread(net_pb::AddThreadRequest { addr: address, keys }).await.expect("it is added");
+    let subscribe = net_pb::SubscribeRequest { thread_i_ds: vec![id.clone()] };
+    let mut records = two.subscribe(subscribe).await.expect("a stream").into_inner();
+
+    let create = |body: Bytes| net_pb::CreateRecordRequest { thread_id: id.clone(), body };
+    let nonsense = one.create_record(create(Bytes::from_static(&[0xff]))).await.expect_err("no DAG-CBOR");
+    assert_eq!(nonsense.code(), Code::InvalidArgument);
+    // {"a": 1}
+    let made =
+        one.create_record(create(Bytes::from_static(&[0xa1, 0x61, b'a', 1]))).await.expect("a record").into_inner();
+    let record = made.record.expect("it is told");
+    let arrived = loop {
+        let next = tokio::time::timeout(Duration::from_secs(60), records.message()).await.expect("in time");
+        let next = next.expect("no error").expect("it goes on").record.expect("a record");
+        // A log begins with a record of its own.
+        if next.record_node == record.record_node {
+            break next;
+        }
+    };
+    assert_eq!(arrived, record, "the same bytes on both nodes");
+    let cid = spool_proto::block::cid(&record.record_node);
+    let get = net_pb::GetRecordRequest { thread_id: id.clone(), record_id: cid.to_bytes().into() };
+    assert_eq!(two.get_record(get).await.expect("it is here").into_inner().record, Some(record.clone()));
+    let add = net_pb::AddRecordRequest { thread_id: id.clone(), log_id: made.log_id, record: Some(record) };
+    two.add_record(add).await.expect("it is known");
+
+    two.pull_thread(net_pb::PullThreadRequest { thread_id: id.clone() }).await.expect("nothing is new");
+    let info =
+        two.get_thread(net_pb::GetThreadRequest { thread_id: id.clone() }).await.expect("it is here").into_inner();
+    assert_eq!(info.logs.len(), 1);
+    assert!(info.logs[0].priv_key.is_empty(), "it never leaves its node");
+    two.delete_thread(net_pb::DeleteThreadRequest { thread_id: id.clone() }).await.expect("nobody uses it");
+    let gone = two.get_thread(net_pb::GetThreadRequest { thread_id: id }).await.expect_err("it is gone");
+    assert_eq!((gone.code(), gone.message()), (Code::Unknown, "thread not found"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_thread_of_a_database_is_in_use() {
+    let repo = Repo::new("in-use");
+    let daemon = repo.start(&[]);
+    let id = database(&mut client(&daemon).await, 1).await;
+    let mut network = network(&daemon).await;
+    let body = Bytes::from_static(&[0xa0]);
+    let refused = network.create_record(net_pb::CreateRecordRequest { thread_id: id.clone(), body }).await;
+    assert_eq!(refused.expect_err("it is refused").message(), "cannot create record: thread is in use");
+    let refused = network.delete_thread(net_pb::DeleteThreadRequest { thread_id: id }).await;
+    assert_eq!(refused.expect_err("it is refused").message(), "cannot delete thread: thread is in use");
+}
