@@ -140,7 +140,7 @@ pub const TRACED_AHEAD: usize = 128;
 /// Changes of a log's past between two that are kept whole: so many are read to know one.
 pub const WHOLE_PASTS: u8 = 64;
 /// Documents that are judged in one step: a rule may take a third of a second, most take a third of a millisecond.
-pub const JUDGED_DOCUMENTS: usize = 512;
+pub const JUDGED_DOCUMENTS: usize = 256;
 /// Events of one document that are applied again to find what an event's writer has seen, at the most: as many as two writers make who know nothing of each other
 /// and write each second for a day and a half. An event with a past that brings together more is denied, on every peer.
 pub const MAX_BROUGHT_TOGETHER: usize = 256 * 1024;

@@ -338,6 +338,20 @@ fn a_filter_decides_what_a_reader_sees() {
     assert_eq!(seen(None), peer.get(&note("1")));
 }
 
+/// Whoever gave the collection of definitions a rule could lock all others out for good.
+#[test]
+fn definitions_are_under_no_rule() {
+    let (_rooms, one, two) = two("yes");
+    let lock = Change::Create(map(json!({"validator": "no"})));
+    force(&two, vec![Operation::Change(Target::new(COLLECTIONS, COLLECTIONS), lock)]);
+    one.catch_up();
+    define(&one, "owner");
+    two.catch_up();
+    let definition = two.database.read(|read| read.definition("notes")).unwrap().unwrap();
+    assert_eq!(definition.validator, Some(Rule::Source("owner".to_owned())));
+    assert!(two.database.denied(None, 9).unwrap().is_empty());
+}
+
 #[test]
 fn rules_of_any_size_are_refused_where_they_are_written() {
     let large = "x".repeat(64 * 1024 + 1);

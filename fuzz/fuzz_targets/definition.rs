@@ -6,7 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
 use spool_db::{
-    collection::Definition,
+    collection::{Definition, Rule},
     limits::{MAX_INDEXES, MAX_KEEP_BOTH, MAX_MESSAGE_BYTES, MAX_PROBLEMS, MAX_VIOLATIONS},
 };
 
@@ -17,7 +17,11 @@ fuzz_target!(|data: &[u8]| {
     assert!(definition.indexes.len() <= MAX_INDEXES && definition.keep_both.len() <= MAX_KEEP_BOTH);
     assert!(definition.problems.len() <= MAX_PROBLEMS);
     let again = Definition::from_fields("films", &definition.to_fields());
-    assert_eq!(again, Definition { problems: Vec::new(), ..definition.clone() });
+    // A rule that cannot be used stays one.
+    let rules = [&definition.validator, &definition.filter];
+    assert_eq!(again.problems.len(), rules.into_iter().filter(|rule| **rule == Some(Rule::Unusable)).count());
+    let alike = |definition: &Definition| Definition { problems: Vec::new(), ..definition.clone() };
+    assert_eq!(alike(&again), alike(&definition));
 
     let Ok(Some(schema)) = definition.compile() else { return };
     let Some(Ok(document)) = values.next() else { return };

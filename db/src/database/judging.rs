@@ -77,7 +77,7 @@ fn asked(reader: &Reader<'_>, transaction: &Transaction, next: &Stamp) -> Result
         return Ok(asked);
     }
     let transaction = ByTarget::new(transaction.clone());
-    for target in transaction.targets() {
+    for target in transaction.targets().filter(|target| !target.collection.starts_with('_')) {
         let definition = documents::document(reader, &Target::new(COLLECTIONS, target.collection.as_str()))?;
         let definition = definition.filter(Document::is_alive);
         let Some(rule) = definition.and_then(|definition| rule(&definition.fields, VALIDATOR)) else { continue };

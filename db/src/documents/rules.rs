@@ -323,7 +323,10 @@ fn mentions_rule(body: &Bytes) -> bool {
 /// The collections to which a transaction may give a validator.
 fn ruled(transaction: &Transaction) -> impl Iterator<Item = &str> {
     transaction.operations.iter().filter_map(|operation| match operation {
-        Operation::Change(target, change) if target.collection == COLLECTIONS && writes_rule(change) => {
+        // Spool's own collections have no rules: nobody could ever change them again.
+        Operation::Change(target, change)
+            if target.collection == COLLECTIONS && !target.id.starts_with('_') && writes_rule(change) =>
+        {
             Some(target.id.as_str())
         }
         Operation::Change(..) | Operation::Unknown(_) => None,

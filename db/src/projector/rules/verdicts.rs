@@ -170,7 +170,8 @@ impl Rules {
             let key = keys::record(keys::DENIED, &log, counter);
             match &ruling {
                 Ruling::Denied(denial) => batch.put(key, encode(denial)),
-                Ruling::Accepted | Ruling::Unknown => batch.delete(key),
+                Ruling::Accepted | Ruling::Unknown if judged == Judged::Denied => batch.delete(key),
+                Ruling::Accepted | Ruling::Unknown => {}
             }
             if after != judged {
                 batch.put(keys::record(keys::JUDGED, &log, counter), after.to_bytes(stamp.time));
@@ -183,12 +184,7 @@ impl Rules {
             let own = self.log(&log);
             own.judged = counter;
             own.moved = true;
-            if judged != Judged::No && after != judged {
-                // What comes after it saw it otherwise; and what this batch says of that is not written yet.
-                self.judge_after(&log, counter, moment.reader)?;
-                session.more = true;
-                break;
-            }
+            // Whoever has seen it otherwise is judged again as well, and later: what has changed in its past is in that of the others, too.
             due.extend(self.next_due(&log, moment.reader, &mut queues)?);
         }
         Ok(session)
