@@ -40,7 +40,7 @@ mod verify;
 
 pub use crate::model::Error;
 pub use append::Pending;
-pub(crate) use database::judge;
+pub(crate) use database::try_rules;
 pub use database::{Committing, Transaction, Way};
 pub use handle::Node;
 pub use start::Parts;

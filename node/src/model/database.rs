@@ -87,6 +87,10 @@ pub struct DefinitionChange {
     pub remove_keep_both: Vec<String>,
     /// Refused if the collection is defined already.
     pub must_be_new: bool,
+    /// The rule that decides on writes; empty for none any more.
+    pub validator: Option<String>,
+    /// The rule that decides what readers see; empty for none any more.
+    pub filter: Option<String>,
 }
 
 /// A collection as it is.

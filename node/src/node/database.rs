@@ -32,6 +32,7 @@ mod tasks;
 mod whole;
 
 pub use commit::Committing;
+pub(crate) use commit::try_rules;
 pub(super) use commit::{again, outcome, wait};
 pub use history::Way;
 pub use session::Transaction;
@@ -137,7 +138,7 @@ impl Node {
 }
 
 /// What runs rules, made once: it compiles its engine then. Without it, what is to be judged is held back.
-pub(crate) fn judge() -> Option<Arc<dyn Judge>> {
+fn judge() -> Option<Arc<dyn Judge>> {
     static JUDGE: OnceLock<Option<Arc<JavaScript>>> = OnceLock::new();
     let made = JUDGE.get_or_init(|| match JavaScript::new() {
         Ok(judge) => Some(Arc::new(judge)),

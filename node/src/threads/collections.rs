@@ -4,7 +4,6 @@ use serde_json::Value;
 use spool_db::{
     Path, Target,
     collection::{Builder, COLLECTIONS, Definition, Rule},
-    judge::{Failure, Filtered, Verdict},
     query::ID,
     transaction::{Error as Transaction, Read, Write},
 };
@@ -18,7 +17,7 @@ use super::{
     refused::{NAME, NO_COLLECTION, Refused},
     schema,
 };
-use crate::{model::Error, node::judge};
+use crate::{model::Error, node::try_rules};
 
 /// Reads configurations, where it holds up nobody: their rules are tried.
 pub(super) async fn reading<T: Send + 'static>(
@@ -38,19 +37,7 @@ pub(super) fn read(config: &CollectionConfig) -> Result<Definition, Refused> {
     }
     let [validator, filter] =
         [&config.write_validator, &config.read_filter].map(|rule| Some(rule.as_str()).filter(|rule| !rule.is_empty()));
-    let judge = judge().ok_or_else(|| Refused::unknown("this node cannot run rules"))?;
-    if let Some(rule) = validator
-        && let Verdict::Failed(failure @ (Failure::Source(_) | Failure::SourceSize)) =
-            judge.verdict(rule, None, &Value::Null, None)
-    {
-        return Err(Refused::unknown(failure.to_string()));
-    }
-    if let Some(rule) = filter
-        && let Filtered::Failed(failure @ (Failure::Source(_) | Failure::SourceSize)) =
-            judge.filter(rule, None, &Value::Null)
-    {
-        return Err(Refused::unknown(failure.to_string()));
-    }
+    try_rules(validator, filter).map_err(|error| Refused::unknown(error.to_string()))?;
     Ok(builder.schema(schema)?.validator(validator)?.filter(filter)?.build())
 }
 

@@ -4,6 +4,7 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use spool_db::{
     Change,
+    collection::Rule,
     conflicts::{Conflict, ConflictKind},
     database::Receipt,
     documents::{self, Kind},
@@ -24,7 +25,14 @@ impl From<CollectionInfo> for pb::Collection {
             let path = index.path.to_string();
             pb::Index { ready: ready(&path), path, unique: index.unique }
         };
+        let source = |rule: Option<Rule>| match rule {
+            Some(Rule::Source(source)) => Some(source),
+            // It is among the problems.
+            Some(Rule::Unusable) | None => None,
+        };
         Self {
+            validator: source(definition.validator),
+            filter: source(definition.filter),
             name: definition.name,
             documents,
             schema: definition.schema.map(|schema| schema.to_string()),

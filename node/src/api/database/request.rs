@@ -61,6 +61,8 @@ pub(super) fn definition(request: pb::DefineCollectionRequest) -> Result<Definit
         add_keep_both: request.add_keep_both,
         remove_keep_both: request.remove_keep_both,
         must_be_new: request.must_be_new,
+        validator: request.validator,
+        filter: request.filter,
     })
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use spool_db::Path;
+use spool_db::judge::limits::SOURCE_BYTES;
 use spool_db::limits::MAX_SCHEMA_BYTES;
 
 use super::super::context::Context;
@@ -69,6 +70,7 @@ fn index_text(index: &pb::Index) -> String {
 Examples:
   spool db define notes films --index year --unique title
   spool db define notes films --schema film.json --new
+  spool db define notes films --validator only-owners.js
   spool db define notes films --drop-index year --no-schema")]
 pub(in super::super) struct DefineArgs {
     /// Thread id, name, or the beginning of the id
@@ -81,6 +83,18 @@ pub(in super::super) struct DefineArgs {
     /// No schema any more
     #[arg(long)]
     no_schema: bool,
+    /// A rule that decides on writes, on every peer: the body of a JavaScript function of `writer`, `event` and `instance`, from a file
+    #[arg(long, value_name = "FILE", conflicts_with = "no_validator")]
+    validator: Option<PathBuf>,
+    /// No such rule any more
+    #[arg(long)]
+    no_validator: bool,
+    /// A rule that decides what clients of Textile Threads see: the body of a JavaScript function of `reader` and `instance`, from a file
+    #[arg(long, value_name = "FILE", conflicts_with = "no_filter")]
+    filter: Option<PathBuf>,
+    /// No such rule any more
+    #[arg(long)]
+    no_filter: bool,
     /// An index on this path; can be repeated
     #[arg(long, value_name = "PATH", value_parser = field_path)]
     index: Vec<Path>,
@@ -124,9 +138,19 @@ pub(super) async fn define(context: &mut Context, args: DefineArgs) -> Result<()
         add_keep_both: texts(&args.keep_both),
         remove_keep_both: texts(&args.drop_keep_both),
         must_be_new: args.new,
+        validator: rule(args.validator.as_deref(), args.no_validator)?,
+        filter: rule(args.filter.as_deref(), args.no_filter)?,
     };
     let collection = database.define_collection(request).await?.into_inner();
     show(&mut context.out, collection)
+}
+
+/// The text of a rule; empty for none any more.
+fn rule(path: Option<&std::path::Path>, none: bool) -> Result<Option<String>, Failure> {
+    match path {
+        Some(path) => Ok(Some(input::read_text(path, SOURCE_BYTES)?)),
+        None => Ok(none.then(String::new)),
+    }
 }
 
 fn texts(paths: &[Path]) -> Vec<String> {
@@ -146,6 +170,9 @@ fn show(out: &mut Output, collection: pb::Collection) -> Result<(), Failure> {
         ("documents", format::number(collection.documents)),
         ("schema", collection.schema.as_deref().map_or_else(|| "none".into(), format::shown_json)),
     ];
+    let shown = |rule: &String| format::shown(rule);
+    fields.extend(collection.validator.as_ref().map(|rule| ("validator", shown(rule))));
+    fields.extend(collection.filter.as_ref().map(|rule| ("filter", shown(rule))));
     fields.extend(collection.indexes.iter().map(|index| ("index", index_text(index))));
     fields.extend(collection.keep_both.iter().map(|path| ("keep both", format::shown(path))));
     fields.extend(collection.problems.iter().map(|problem| ("PROBLEM", format::shown(problem))));

@@ -1,9 +1,11 @@
 //! Transactions that are given as a whole.
 
+use serde_json::Value;
 use spool_db::{
     Database, Target,
     collection::{Builder, Definition},
     database::Receipt,
+    judge::{Failure, Filtered, Verdict},
     limits::{ATTEMPT_PAUSE, MAX_ATTEMPTS},
     operation::check_id,
     transaction::{Error as Refused, Write},
@@ -11,6 +13,7 @@ use spool_db::{
 use spool_proto::ThreadId;
 use tokio::sync::{mpsc, oneshot};
 
+use super::judge;
 use crate::{
     model::{CollectionInfo, Committed, DefinitionChange, DocumentChange, DocumentWrite, Error},
     node::{Node, limits::DATABASE_APPENDS},
@@ -99,7 +102,11 @@ impl Node {
         change: DefinitionChange,
     ) -> Result<CollectionInfo, Error> {
         let (database, name) = (self.database(thread).await?, collection.to_owned());
-        let outcome = self.blocking(move || define(&database, &name, &change)).await?;
+        let outcome = self.blocking(move || {
+            try_rules(change.validator.as_deref(), change.filter.as_deref())?;
+            define(&database, &name, &change)
+        });
+        let outcome = outcome.await?;
         wait(outcome).await?;
         self.collection(thread, collection).await
     }
@@ -145,6 +152,32 @@ fn info(database: &Database, name: &str) -> Result<Option<CollectionInfo>, Refus
     Ok(Some(CollectionInfo { definition, indexes, documents: database.count(name)? }))
 }
 
+/// Refuses rules that are no code. It takes as long as they run on nothing, which is bounded. Empty ones are none.
+///
+/// # Errors
+///
+/// [`Error::Invalid`].
+pub(crate) fn try_rules(validator: Option<&str>, filter: Option<&str>) -> Result<(), Error> {
+    let is_there = |rule: &&str| !rule.is_empty();
+    let (validator, filter) = (validator.filter(is_there), filter.filter(is_there));
+    if validator.is_none() && filter.is_none() {
+        return Ok(());
+    }
+    let judge = judge().ok_or_else(|| Error::Invalid("this node cannot run rules: see its log".into()))?;
+    let validated = validator.map(|rule| judge.verdict(rule, None, &Value::Null, None));
+    let filtered = filter.map(|rule| judge.filter(rule, None, &Value::Null));
+    let failures = [
+        validated.and_then(|verdict| if let Verdict::Failed(failure) = verdict { Some(failure) } else { None }),
+        filtered.and_then(|filtered| if let Filtered::Failed(failure) = filtered { Some(failure) } else { None }),
+    ];
+    // Whatever else they do on nothing says little.
+    let is_no_code = |failure: &Failure| matches!(failure, Failure::Source(_) | Failure::SourceSize);
+    match failures.into_iter().flatten().find(is_no_code) {
+        Some(failure) => Err(Error::Invalid(failure.to_string())),
+        None => Ok(()),
+    }
+}
+
 fn define(database: &Database, name: &str, change: &DefinitionChange) -> Result<Outcome, Error> {
     again(|| {
         let (done, told) = outcome();
@@ -184,6 +217,13 @@ fn changed(
     }
     if let Some(schema) = &change.schema {
         builder = builder.schema(schema.clone())?;
+    }
+    let rule = |source: &'_ String| (!source.is_empty()).then(|| source.clone());
+    if let Some(validator) = &change.validator {
+        builder = builder.validator(rule(validator).as_deref())?;
+    }
+    if let Some(filter) = &change.filter {
+        builder = builder.filter(rule(filter).as_deref())?;
     }
     Ok(builder.build())
 }
