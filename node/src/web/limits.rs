@@ -27,8 +27,9 @@ pub(super) const READ_AHEAD_BYTES: usize = 8 * 1024;
 /// Messages of a call that wait for its service; then nothing is read from the client, and TCP stops it.
 pub(super) const WAITING_MESSAGES: usize = 4;
 
-/// Bytes that are read and thrown away after a call has ended: without reading them, the kernel would take back the end of the answer.
-pub(super) const DISCARDED_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes that are read and thrown away after a call has ended: without reading them, the kernel would take back the end of the answer. More than the largest
+/// message that a program is likely to send by mistake.
+pub(super) const DISCARDED_BYTES: usize = 256 * 1024 * 1024;
 
 /// How long accepting pauses when the system has no more files.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -63,7 +64,7 @@ impl Default for Patience {
             first: Duration::from_secs(30),
             ping: Duration::from_secs(5),
             silence: Duration::from_secs(600),
-            close: Duration::from_secs(2),
+            close: Duration::from_secs(5),
             stop: Duration::from_secs(3),
         }
     }
