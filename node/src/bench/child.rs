@@ -11,7 +11,7 @@ use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
 };
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 
 use crate::{
     api::{
@@ -31,7 +31,7 @@ pub(super) struct Daemon {
     process: Child,
     pub(super) client: SpoolClient<Connection>,
     pub(super) databases: DatabaseClient<Connection>,
-    pub(super) textile: ApiClient<Connection>,
+    pub(super) textile: ApiClient<Channel>,
     pub(super) ready_after: Duration,
 }
 
@@ -70,9 +70,10 @@ impl Daemon {
         let repo = Repo::open(directory)?;
         let api = repo.api().context("the daemon left no API address")?;
         let channel = Endpoint::from_shared(format!("http://{api}"))?.tcp_nodelay(true).connect().await?;
+        // Its clients show logins of their own, and none is one.
+        let textile = ApiClient::new(channel.clone());
         let channel = showing(repo.api_token()?, channel);
         let databases = DatabaseClient::new(channel.clone());
-        let textile = ApiClient::new(channel.clone());
         let client = SpoolClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use spool_proto::{ThreadId, id::Variant};
+use tonic::transport::Channel;
 
 use super::{
     Options, Row,
@@ -14,10 +15,7 @@ use super::{
     documents::{APPENDS, film},
     rows::{Measurement, measurements},
 };
-use crate::{
-    api::Connection,
-    threads::pb::{self, CollectionConfig, api_client::ApiClient},
-};
+use crate::threads::pb::{self, CollectionConfig, api_client::ApiClient};
 
 const FILMS: &str = "Film";
 /// Calls under way at once.
@@ -36,7 +34,7 @@ pub(super) fn all() -> Vec<Measurement> {
     ]
 }
 
-type Client = ApiClient<Connection>;
+type Client = ApiClient<Channel>;
 
 /// A database with an empty collection of films.
 async fn database(client: &mut Client) -> anyhow::Result<Bytes> {
