@@ -11,7 +11,7 @@ import { chromium } from 'playwright-core'
 const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome', '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome']
 const program = process.env.CHROMIUM ?? PLACES.find((place) => existsSync(place))
 
-// Why tests in a browser are left out, if they are: everywhere but in CI, where scripts/setup sees to it that there is one.
+// Why tests in a browser are left out, if they are. In CI scripts/setup installs one where it can.
 export const missing = !program && 'left out: needs Chromium, in CHROMIUM or where Debian has it'
 
 export function launch() {
