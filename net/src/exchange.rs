@@ -10,7 +10,6 @@ mod pending;
 
 use libp2p::StreamProtocol;
 
-pub(crate) use budget::Traffic;
 pub(crate) use codec::Codec;
 pub(crate) use pending::Pending;
 

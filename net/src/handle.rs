@@ -45,9 +45,9 @@ pub struct Status {
     pub announcements_waiting: usize,
     /// Peers that are blocked, count.
     pub blocked: usize,
-    /// Requests and responses received since the start, bytes.
+    /// Received on all connections since the start, bytes.
     pub bytes_received: u64,
-    /// Requests and responses sent since the start, bytes.
+    /// Sent on all connections since the start, bytes.
     pub bytes_sent: u64,
 }
 

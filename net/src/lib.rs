@@ -20,6 +20,8 @@ mod out;
 mod peers;
 mod score;
 mod task;
+mod traffic;
+mod transport;
 
 pub use command::{Command, GossipId, InboundId, RequestId, Verdict};
 pub use config::{Config, ConnectionLimits, GossipLimits, KadMode};

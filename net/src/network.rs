@@ -4,9 +4,7 @@ use std::{
     num::NonZeroU8,
 };
 
-use libp2p::{
-    Multiaddr, Swarm, SwarmBuilder, TransportError, identity::Keypair, multiaddr::Protocol, noise, relay, tcp, yamux,
-};
+use libp2p::{Multiaddr, Swarm, SwarmBuilder, TransportError, identity::Keypair, multiaddr::Protocol, noise, relay};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -14,8 +12,10 @@ use crate::{
     behaviour::Behaviour,
     discovery::Bootstrap,
     exchange, gossip,
-    limits::{COMMAND_QUEUE, DIAL_CONCURRENCY, DIAL_TIMEOUT, EVENT_QUEUE, MAX_RESPONSE_PAUSE, MAX_YAMUX_STREAMS},
+    limits::{COMMAND_QUEUE, DIAL_CONCURRENCY, DIAL_TIMEOUT, EVENT_QUEUE, MAX_RESPONSE_PAUSE},
     task::Task,
+    traffic::Traffic,
+    transport::{transport, yamux},
 };
 
 /// The network of a node: a libp2p swarm in a task of its own.
@@ -37,8 +37,8 @@ impl Network {
         config.check()?;
         let keypair = config.keypair();
         let codec = exchange::Codec::new(MAX_RESPONSE_PAUSE.min(config.request_timeout / 2));
-        let traffic = codec.traffic();
-        let mut swarm = swarm(&config, keypair, codec)?;
+        let traffic = Traffic::default();
+        let mut swarm = swarm(&config, keypair, codec, &traffic)?;
         let (inbox, bootstrap) = (gossip::Inbox::new(config.gossip), Bootstrap::new(&config));
         for address in config.listen {
             probe(&address)?;
@@ -55,17 +55,21 @@ impl Network {
     }
 }
 
-fn swarm(config: &Config, keypair: Keypair, codec: exchange::Codec) -> Result<Swarm<Behaviour>, Error> {
+fn swarm(
+    config: &Config,
+    keypair: Keypair,
+    codec: exchange::Codec,
+    traffic: &Traffic,
+) -> Result<Swarm<Behaviour>, Error> {
     let mut setup_error = None;
     let built = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux)
-        .map_err(|error| transport("noise", error))?
-        .with_quic()
+        .with_other_transport(|keypair| Ok(transport(keypair, traffic)?))
+        .map_err(|error| unavailable("noise", error))?
         .with_dns()
-        .map_err(|error| transport("dns", error))?
+        .map_err(|error| unavailable("dns", error))?
         .with_relay_client(noise::Config::new, yamux)
-        .map_err(|error| transport("relay client", error))?
+        .map_err(|error| unavailable("relay client", error))?
         .with_behaviour(|keypair, relay: relay::client::Behaviour| {
             Behaviour::new(config, keypair, relay, codec).map_err(|error| {
                 let text = error.to_string();
@@ -105,12 +109,6 @@ fn probe(address: &Multiaddr) -> Result<(), Error> {
     }
 }
 
-fn yamux() -> yamux::Config {
-    let mut config = yamux::Config::default();
-    config.set_max_num_streams(MAX_YAMUX_STREAMS);
-    config
-}
-
-fn transport(what: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+fn unavailable(what: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::Transport { what, source: Box::new(error) }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+    atomic::{AtomicUsize, Ordering},
 };
 
 use crate::limits::{MAX_FRAMES_BYTES, SMALL_FRAME_BYTES};
@@ -48,25 +48,6 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         self.budget.0.fetch_add(self.taken, Ordering::Relaxed);
-    }
-}
-
-/// Bytes of frames since the start, for metrics.
-#[derive(Clone, Default)]
-pub(crate) struct Traffic(Arc<[AtomicU64; 2]>);
-
-impl Traffic {
-    pub(super) fn count_in(&self, bytes: usize) {
-        self.0[0].fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    pub(super) fn count_out(&self, bytes: usize) {
-        self.0[1].fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    /// Received and sent.
-    pub(crate) fn totals(&self) -> (u64, u64) {
-        (self.0[0].load(Ordering::Relaxed), self.0[1].load(Ordering::Relaxed))
     }
 }
 

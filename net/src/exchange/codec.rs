@@ -5,17 +5,16 @@ use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use libp2p::{StreamProtocol, request_response};
 use spool_proto::wire;
 
-use super::budget::{Budget, Claim, Traffic};
+use super::budget::{Budget, Claim};
 use crate::limits::{FRAME_STEP_BYTES, MAX_FRAME_BYTES};
 
-/// Reads and writes frames. Clones share their budgets and counters.
+/// Reads and writes frames. Clones share their budgets.
 #[derive(Clone)]
 pub(crate) struct Codec {
     /// How long a response that has begun may pause.
     pause: Duration,
     requests: Budget,
     responses: Budget,
-    traffic: Traffic,
 }
 
 /// A message and the memory that it takes.
@@ -54,12 +53,8 @@ pub(crate) struct Stalled;
 
 impl Codec {
     pub(crate) fn new(pause: Duration) -> Self {
-        let (requests, responses, traffic) = Default::default();
-        Self { pause, requests, responses, traffic }
-    }
-
-    pub(crate) fn traffic(&self) -> Traffic {
-        self.traffic.clone()
+        let (requests, responses) = Default::default();
+        Self { pause, requests, responses }
     }
 
     async fn read<T: AsyncRead + Unpin + Send>(
@@ -88,7 +83,6 @@ impl Codec {
             frame.resize(start + step, 0);
             fill(io, &mut frame[start..], pause).await?;
         }
-        self.traffic.count_in(length);
         Ok(Frame::Complete(frame.into(), claim))
     }
 
@@ -103,7 +97,6 @@ impl Codec {
         io.write_all(&length).await?;
         io.write_all(frame).await?;
         io.flush().await?;
-        self.traffic.count_out(frame.len());
         Ok(())
     }
 }
@@ -251,7 +244,6 @@ mod tests {
                 panic!("{size} bytes were not read");
             };
             assert_eq!(read, frame);
-            assert_eq!(codec.traffic().totals(), (size as u64, size as u64));
         }
     }
 

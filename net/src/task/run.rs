@@ -17,13 +17,14 @@ use crate::{
     out::Out,
     peers::Peers,
     score::Scores,
+    traffic::Traffic,
 };
 
 /// The swarm and all that is known beside it.
 pub(crate) struct Task {
     pub(super) swarm: Swarm<Behaviour>,
     pub(super) exchange: exchange::Pending,
-    pub(super) traffic: exchange::Traffic,
+    pub(super) traffic: Traffic,
     pub(super) gossip: gossip::Inbox,
     pub(super) scores: Scores,
     pub(super) peers: Peers,
@@ -34,12 +35,7 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    pub(crate) fn new(
-        swarm: Swarm<Behaviour>,
-        traffic: exchange::Traffic,
-        gossip: gossip::Inbox,
-        bootstrap: Bootstrap,
-    ) -> Self {
+    pub(crate) fn new(swarm: Swarm<Behaviour>, traffic: Traffic, gossip: gossip::Inbox, bootstrap: Bootstrap) -> Self {
         Self {
             swarm,
             exchange: exchange::Pending::default(),

@@ -9,6 +9,10 @@ use spool_proto::{
 
 use super::support::{Node, connect, quiet, topic};
 
+fn over_quic() -> Config {
+    Config { listen: vec!["/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap()], ..quiet() }
+}
+
 fn proofs() -> Request {
     Request::Proofs(vec![Proof { topic: topic(1), mac: [3; 32], role: Role::Reader }])
 }
@@ -39,8 +43,6 @@ async fn ask_and_answer(config: impl Fn() -> Config) {
     b.command(Command::Respond { inbound, response: answer.clone() });
     let (id, result) = response(&mut a).await;
     assert_eq!((id, result.unwrap()), (RequestId(7), answer));
-    let status = a.handle.status().await.unwrap();
-    assert!(status.bytes_sent > 60 && status.bytes_received > 60, "{status:?}");
 }
 
 #[tokio::test]
@@ -50,12 +52,21 @@ async fn a_request_is_answered_over_tcp() {
 
 #[tokio::test]
 async fn a_request_is_answered_over_quic() {
-    ask_and_answer(|| Config { listen: vec!["/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap()], ..quiet() }).await;
+    ask_and_answer(over_quic).await;
 }
 
 #[tokio::test]
-async fn a_full_page_travels() {
-    let (mut a, mut b) = (Node::quiet().await, Node::quiet().await);
+async fn a_full_page_travels_over_tcp_and_is_counted() {
+    full_page(quiet).await;
+}
+
+#[tokio::test]
+async fn a_full_page_travels_over_quic_and_is_counted() {
+    full_page(over_quic).await;
+}
+
+async fn full_page(config: impl Fn() -> Config) {
+    let (mut a, mut b) = (Node::start(config()).await, Node::start(config()).await);
     connect(&mut a, &mut b).await;
     let blocks = vec![Bytes::from(vec![1; 1 << 20]), Bytes::from(vec![2; 1 << 20])];
     let cids = blocks.iter().map(|bytes| block::cid(bytes)).collect();
@@ -64,6 +75,11 @@ async fn a_full_page_travels() {
     let page = Response::Blocks { blocks, more: true };
     b.command(Command::Respond { inbound, response: page.clone() });
     assert_eq!(response(&mut a).await.1.unwrap(), page);
+    let (of_a, of_b) = (a.handle.status().await.unwrap(), b.handle.status().await.unwrap());
+    let page = 2 << 20..3 << 20;
+    assert!(page.contains(&of_a.bytes_received) && page.contains(&of_b.bytes_sent), "{of_a:?} {of_b:?}");
+    let request = 100..100_000;
+    assert!(request.contains(&of_a.bytes_sent) && request.contains(&of_b.bytes_received), "{of_a:?} {of_b:?}");
 }
 
 #[tokio::test]
