@@ -6,6 +6,7 @@
 mod client;
 mod command;
 pub mod documents;
+pub mod http;
 mod process;
 
 pub use client::{Api, Appended, Verified};

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, oneshot};
 
@@ -45,10 +47,35 @@ pub struct Status {
     pub announcements_waiting: usize,
     /// Peers that are blocked, count.
     pub blocked: usize,
+    /// Peers that were blocked since the start, count.
+    pub bans: u64,
+    /// What peers did wrong since the start, count by kind; without what was reported by [`Command::Penalize`].
+    pub offences: BTreeMap<&'static str, u64>,
+    /// Gossip messages since the start.
+    pub gossip: GossipCounts,
     /// Received on all connections since the start, bytes.
     pub bytes_received: u64,
     /// Sent on all connections since the start, bytes.
     pub bytes_sent: u64,
+}
+
+/// Gossip messages of all topics, counted since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GossipCounts {
+    /// Handed on to others.
+    pub accepted: u64,
+    /// Invalid, and held against who sent them.
+    pub rejected: u64,
+    /// Neither.
+    pub ignored: u64,
+    /// Not judged: a flood, a topic that is not joined, too many waiting, or no verdict in time.
+    pub dropped: u64,
+    /// Published by this node.
+    pub published: u64,
+    /// Waiting for their verdict now.
+    pub waiting: u64,
+    /// Bytes of the messages that arrived.
+    pub bytes_received: u64,
 }
 
 impl Handle {
@@ -59,6 +86,11 @@ impl Handle {
     /// This node's id.
     pub fn local_peer(&self) -> PeerId {
         self.local
+    }
+
+    /// Commands that wait for the network, count.
+    pub fn waiting(&self) -> usize {
+        self.messages.max_capacity() - self.messages.capacity()
     }
 
     /// Asks for something without waiting: for those who must not be blocked by the network.

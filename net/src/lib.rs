@@ -28,7 +28,7 @@ pub use config::{Config, ConnectionLimits, GossipLimits, KadMode};
 pub use error::{DialError, Error, Failure, Full, Stopped};
 pub use event::{Event, Via};
 pub use exchange::PROTOCOL;
-pub use handle::{Handle, Status};
+pub use handle::{GossipCounts, Handle, Status};
 pub use libp2p::{Multiaddr, PeerId};
 pub use network::Network;
 pub use peers::PeerInfo;

@@ -47,6 +47,20 @@ impl Offence {
         !matches!(self, Self::Reported { .. } | Self::RejectedGossip | Self::GossipFlood)
     }
 
+    /// A stable name, for counting; what the consumer reported it counts itself.
+    pub(crate) fn name(self) -> Option<&'static str> {
+        match self {
+            Self::MalformedRequest => Some("malformed-request"),
+            Self::OversizeRequest => Some("oversize-request"),
+            Self::MalformedResponse => Some("malformed-response"),
+            Self::MismatchedResponse => Some("mismatched-response"),
+            Self::StalledResponse => Some("stalled-response"),
+            Self::GossipFlood => Some("gossip-flood"),
+            Self::RejectedGossip => Some("rejected-gossip"),
+            Self::Reported { .. } => None,
+        }
+    }
+
     pub(crate) fn what(self) -> &'static str {
         match self {
             Self::MalformedRequest => "malformed request",

@@ -6,6 +6,7 @@
 mod access;
 mod append;
 mod broken;
+mod calls;
 mod database;
 mod descriptors;
 mod entry;

@@ -26,5 +26,5 @@ mod token;
 pub use create::Init;
 pub use error::Error;
 pub(crate) use files::Partial;
-pub use lock::{ApiFile, Locked};
+pub use lock::{AddressFile, Locked};
 pub use open::Repo;

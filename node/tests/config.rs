@@ -127,6 +127,16 @@ fn the_web_can_be_switched_off() {
 }
 
 #[test]
+fn metrics_are_on_loopback_unless_another_address_is_given() {
+    let http = |text: &str| file(text).unwrap().config.http;
+    assert_eq!(http(""), Some("127.0.0.1:6008".parse().unwrap()));
+    assert_eq!(http("http = 'off'"), None);
+    // They hold no secret, so that takes no token.
+    assert_eq!(http("http = '0.0.0.0:9100'"), Some("0.0.0.0:9100".parse().unwrap()));
+    assert!(refusal("http = 'on'").contains("expected an address and a port"));
+}
+
+#[test]
 fn an_oversize_file_is_refused_before_it_is_parsed() {
     let text = format!("name = 'x'\n#{}", " ".repeat(64 * 1024));
     assert!(matches!(file(&text), Err(Error::TooLarge { limit: 65_536 })));

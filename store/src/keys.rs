@@ -168,6 +168,11 @@ pub(crate) mod logs {
         concat(&[&thread.bytes(), &[3]])
     }
 
+    /// Whether a key of the space is that of a log's state.
+    pub(crate) fn is_state(key: &[u8]) -> bool {
+        key.get(4) == Some(&3)
+    }
+
     pub(crate) fn state(thread: ThreadNumber, log: LogNumber) -> Vec<u8> {
         concat(&[&thread.bytes(), &[3], &log.bytes()])
     }
@@ -224,6 +229,9 @@ pub(crate) mod references {
     pub(crate) fn by_thread(thread: ThreadNumber, digest: &Digest) -> Vec<u8> {
         concat(&[&[2], &thread.bytes(), digest])
     }
+
+    /// What all keys of blocks that are wanted begin with.
+    pub(crate) const WANTS: &[u8] = &[3];
 
     pub(crate) fn wants(thread: ThreadNumber) -> Vec<u8> {
         concat(&[&[3], &thread.bytes()])

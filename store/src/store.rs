@@ -22,7 +22,7 @@ mod threads;
 pub use error::{Error, OpenError};
 pub use inert::{InertDigest, InertPage, InertRecord};
 pub use records::{Page, Place, Run};
-pub use statistics::{Statistics, ThreadStatistics};
+pub use statistics::{Statistics, ThreadStatistics, Totals};
 
 pub(crate) use numbers::Numbers;
 

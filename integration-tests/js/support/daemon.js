@@ -14,6 +14,7 @@ assert.ok(program, 'SPOOL_BIN names the program to test; scripts/test-javascript
 const FLAGS = [
   '--json',
   ...['--api', '127.0.0.1:0'],
+  ...['--http', 'off'],
   ...['--mdns', 'false'],
   ...['--dht', 'off'],
   ...['--log', 'warn'],

@@ -21,12 +21,14 @@ use crate::PATIENCE;
 const LOG_LINES: usize = 40;
 
 /// What every daemon here is given: nothing beyond loopback, and only ports that are free.
-const FLAGS: [&str; 14] = [
+const FLAGS: [&str; 16] = [
     "daemon",
     "--json",
     "--api",
     "127.0.0.1:0",
     "--web",
+    "127.0.0.1:0",
+    "--http",
     "127.0.0.1:0",
     "--listen",
     "/ip4/127.0.0.1/tcp/0",
@@ -121,6 +123,11 @@ impl Daemon {
     /// Where it listens for browsers.
     pub fn web(&self) -> &str {
         self.greeting["web"].as_str().expect("the greeting names the address for browsers")
+    }
+
+    /// Where it serves metrics and health.
+    pub fn http(&self) -> &str {
+        self.greeting["http"].as_str().expect("the greeting names the address for operators")
     }
 
     /// Its peer id.

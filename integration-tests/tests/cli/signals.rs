@@ -20,6 +20,8 @@ fn sigterm_and_sigint_end_the_daemon_with_0() {
                 "127.0.0.1:0",
                 "--web",
                 "127.0.0.1:0",
+                "--http",
+                "127.0.0.1:0",
                 "--listen",
                 "/ip4/127.0.0.1/tcp/0",
                 "--mdns",
@@ -32,8 +34,13 @@ fn sigterm_and_sigint_end_the_daemon_with_0() {
         // As `docs/cli.md` shows it.
         let greeting: Vec<String> = lines.by_ref().take_while(|line| line != "ready").collect();
         assert!(greeting[0].starts_with("spool "), "{greeting:?}");
-        let begins =
-            ["peer id    12D3KooW", "listening  /ip4/127.0.0.1/tcp/", "api        127.0.0.1:", "web        127.0.0.1:"];
+        let begins = [
+            "peer id    12D3KooW",
+            "listening  /ip4/127.0.0.1/tcp/",
+            "api        127.0.0.1:",
+            "web        127.0.0.1:",
+            "http       127.0.0.1:",
+        ];
         for (line, begin) in greeting[1..].iter().zip(begins) {
             assert!(line.starts_with(begin), "{greeting:?}");
         }
@@ -120,7 +127,7 @@ fn a_second_daemon_is_refused_and_told_who_has_the_repository() {
     let daemon = repo.start(&[]);
     let (code, log) = repo.launch(&[]).ended();
     assert_eq!(code, Some(6), "{log}");
-    assert!(log.contains(&format!("in use by process {}", daemon.id())), "{log}");
+    assert!(log.contains(&format!("in use by process {} (`", daemon.id())) && log.contains("daemon --json"), "{log}");
     assert!(log.contains("repository-in-use"), "{log}");
     // The first one is none the worse for it.
     assert_eq!(repo.json(&["stat"])[0]["threads"], json!(0));

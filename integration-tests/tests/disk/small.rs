@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use spool_integration_tests::{
-    daemon::{Api, Repo},
+    daemon::{Api, Repo, http},
     disks::SmallDisk,
     eventually,
 };
@@ -41,6 +41,11 @@ async fn a_full_disk_under_a_daemon_is_named_and_forgiven() {
     assert!(error.message().contains("the disk is full: free some space"), "{error:?}");
     assert_eq!(error.metadata().get("spool-error").and_then(|reason| reason.to_str().ok()), Some("storage"));
 
+    let ready = http::ask(daemon.http(), "GET", "/ready");
+    assert_eq!(ready.status, 503, "{ready:?}");
+    assert!(ready.body.contains("\"disk\":\"the disk is full: "), "{ready:?}");
+    assert_eq!(http::ask(daemon.http(), "GET", "/health").status, 200, "a restart would not help");
+
     // The commands say so, too, and everything that was acknowledged can be read.
     let refused = repo.run(["append", "full", &"y".repeat(64 * 1024), "--json"]);
     let (code, reason, message) = refused.error();
@@ -59,6 +64,11 @@ async fn a_full_disk_under_a_daemon_is_named_and_forgiven() {
     let next = eventually("appending works again", || {
         let (mut api, thread) = (api.clone(), thread.clone());
         async move { api.append(&thread, "there is room").await.ok() }
+    })
+    .await;
+    eventually("it is ready again", || {
+        let answer = http::ask(daemon.http(), "GET", "/ready");
+        async move { (answer.status == 200).then_some(()) }
     })
     .await;
     println!("small disk: writes again {:.1?} after there was room", freed.elapsed());

@@ -12,7 +12,7 @@ use spool_proto::TopicId;
 
 use super::setup::topic_score;
 use crate::{
-    Event, GossipId, Verdict,
+    Event, GossipCounts, GossipId, Verdict,
     config::GossipLimits,
     limits::{JUDGE_TIMEOUT, MAX_GOSSIP_BYTES, MAX_TOPICS, MAX_UNJUDGED, MAX_UNJUDGED_BYTES},
     out::Out,
@@ -28,6 +28,7 @@ pub(crate) struct Inbox {
     waiting_bytes: usize,
     next: u64,
     rates: HashMap<PeerId, Rate>,
+    counts: GossipCounts,
 }
 
 struct Waiting {
@@ -51,6 +52,7 @@ impl Inbox {
             waiting_bytes: 0,
             next: 0,
             rates: HashMap::new(),
+            counts: GossipCounts::default(),
         }
     }
 
@@ -83,7 +85,7 @@ impl Inbox {
         }
         let name = IdentTopic::new(topic.to_string());
         match behaviour.publish(name, Vec::from(data)) {
-            Ok(_) => {}
+            Ok(_) => self.counts.published += 1,
             // Alone on the topic, or another replicator was faster: both are as good as done.
             Err(PublishError::NoPeersSubscribedToTopic | PublishError::Duplicate) => {}
             Err(PublishError::AllQueuesFull(peers)) => {
@@ -99,6 +101,12 @@ impl Inbox {
             return;
         };
         self.waiting_bytes -= waiting.bytes;
+        let counted = match verdict {
+            Verdict::Accept => &mut self.counts.accepted,
+            Verdict::Ignore => &mut self.counts.ignored,
+            Verdict::Reject => &mut self.counts.rejected,
+        };
+        *counted += 1;
         let acceptance = match verdict {
             Verdict::Accept => MessageAcceptance::Accept,
             Verdict::Ignore => MessageAcceptance::Ignore,
@@ -130,6 +138,7 @@ impl Inbox {
         now: Instant,
         out: &mut Out,
     ) {
+        self.counts.bytes_received += message.data.len() as u64;
         let flooded = !self.admit(source, message.data.len(), now);
         if flooded {
             out.offence(source, Offence::GossipFlood);
@@ -138,6 +147,7 @@ impl Inbox {
         let room = self.waiting.len() < MAX_UNJUDGED && self.waiting_bytes < MAX_UNJUDGED_BYTES;
         let known = topic.filter(|_| room && !flooded);
         let Some(topic) = known else {
+            self.counts.dropped += 1;
             behaviour.report_message_validation_result(&message_id, &source, MessageAcceptance::Ignore);
             return;
         };
@@ -167,12 +177,17 @@ impl Inbox {
             }
             let waiting = first.remove();
             self.waiting_bytes -= waiting.bytes;
+            self.counts.dropped += 1;
             behaviour.report_message_validation_result(&waiting.message, &waiting.source, MessageAcceptance::Ignore);
         }
     }
 
     pub(crate) fn on_gone(&mut self, peer: &PeerId) {
         self.rates.remove(peer);
+    }
+
+    pub(crate) fn counts(&self) -> GossipCounts {
+        GossipCounts { waiting: self.waiting.len() as u64, ..self.counts }
     }
 
     pub(crate) fn topics(&self) -> usize {

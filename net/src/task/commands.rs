@@ -129,6 +129,9 @@ impl Task {
             provided,
             announcements_waiting,
             blocked: self.scores.banned(),
+            bans: self.bans,
+            offences: self.offences.clone(),
+            gossip: self.gossip.counts(),
             bytes_received,
             bytes_sent,
         }

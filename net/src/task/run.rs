@@ -1,4 +1,7 @@
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Instant,
+};
 
 use futures::{FutureExt, StreamExt};
 use libp2p::{PeerId, Swarm, swarm::ConnectionId};
@@ -32,6 +35,9 @@ pub(crate) struct Task {
     pub(super) bootstrap: Bootstrap,
     pub(super) dials: HashMap<ConnectionId, oneshot::Sender<Result<PeerId, DialError>>>,
     pub(super) out: Out,
+    /// Peers blocked since the start, and what all did wrong.
+    pub(super) bans: u64,
+    pub(super) offences: BTreeMap<&'static str, u64>,
 }
 
 impl Task {
@@ -47,6 +53,8 @@ impl Task {
             bootstrap,
             dials: HashMap::new(),
             out: Out::default(),
+            bans: 0,
+            offences: BTreeMap::new(),
         }
     }
 
@@ -109,10 +117,14 @@ impl Task {
     /// Scores what was found wrong.
     pub(super) fn settle(&mut self, now: Instant) {
         for (peer, offence) in std::mem::take(&mut self.out.offences) {
+            if let Some(name) = offence.name() {
+                *self.offences.entry(name).or_default() += 1;
+            }
             let sentence = self.scores.penalize(peer, offence, now);
             let behaviour = self.swarm.behaviour_mut();
             behaviour.gossip.set_application_score(&peer, -sentence.points);
             if sentence.ban {
+                self.bans += 1;
                 tracing::info!(%peer, what = offence.what(), "blocked");
                 behaviour.blocked.block_peer(peer);
             }

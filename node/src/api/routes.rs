@@ -4,6 +4,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use super::access::Access;
+use super::calls::Counting;
 use super::limits::{MAX_DOCUMENTS_BYTES, MAX_MESSAGE_BYTES};
 use super::pb::{database_server::DatabaseServer, spool_server::SpoolServer};
 use super::service::Service;
@@ -16,7 +17,7 @@ pub fn routes(node: Node, name: Option<String>, access: Access, stopping: Cancel
     let databases = pb::api_server::ApiServer::new(databases)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(ANSWER_BYTES);
-    let service = Service { node, name, stopping };
+    let service = Service { node: node.clone(), name, stopping };
     let documents = DatabaseServer::new(service.clone())
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_DOCUMENTS_BYTES);
@@ -24,5 +25,8 @@ pub fn routes(node: Node, name: Option<String>, access: Access, stopping: Cancel
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let network = net_pb::api_server::ApiServer::new(network).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    access.guard(Routes::new(spool).add_service(documents).add_service(databases).add_service(network))
+    let counting = Counting(node);
+    let routes = access.guard(Routes::new(spool).add_service(documents).add_service(databases).add_service(network));
+    // Outermost, so that those who are refused are counted as well.
+    Routes::from(routes.into_axum_router().layer(counting))
 }

@@ -46,7 +46,17 @@ impl Daemon {
         let mut process = Command::new(program)
             .arg("--repo")
             .arg(directory)
-            .args(["--api", "127.0.0.1:0", "daemon", "--web", "off", "--listen", "/ip4/127.0.0.1/tcp/0"])
+            .args([
+                "--api",
+                "127.0.0.1:0",
+                "daemon",
+                "--web",
+                "off",
+                "--http",
+                "off",
+                "--listen",
+                "/ip4/127.0.0.1/tcp/0",
+            ])
             .args(["--mdns", "false", "--dht", "off", "--log", "error"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

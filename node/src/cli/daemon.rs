@@ -2,9 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures::future::OptionFuture;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -15,7 +16,8 @@ use crate::api::{self, Access, Server};
 use crate::config::{Config, LogFormat};
 use crate::model;
 use crate::node::Node;
-use crate::repo::{Init, Locked, Repo};
+use crate::operate;
+use crate::repo::{AddressFile, Init, Locked, Repo};
 use crate::web;
 
 /// Run the node
@@ -29,7 +31,7 @@ use crate::web;
 Examples:
   spool daemon
   spool daemon --init --log info,spool_net=debug
-  SPOOL_LISTEN=/ip4/0.0.0.0/tcp/4106 spool daemon --api 127.0.0.1:6106 --web off --repo ~/.spool-two")]
+  SPOOL_LISTEN=/ip4/0.0.0.0/tcp/4106 spool daemon --api 127.0.0.1:6106 --web off --http off --repo ~/.spool-two")]
 pub(super) struct Args {
     /// Make the repository first where there is none. Its recovery phrase is then only in the file `identity`: keep a copy elsewhere
     #[arg(long)]
@@ -57,12 +59,52 @@ pub(super) async fn run(context: &mut Context, args: Args) -> Result<(), Failure
         None => None,
     };
     let mut signals = Signals::new()?;
+    let operators = Operators::start(&config, &repo).await?;
+    if let Some(fault) = crate::process::clock_fault(std::time::SystemTime::now()) {
+        context.out.warn(format!(
+            "{fault}; set it, or events of others are held back and those of this node are late everywhere"
+        ));
+    }
     let node = Node::start(repo.clone(), &config).await.map_err(failed_node)?;
-    let ended = serve(context, &config, &repo, &node, (server, web), &mut signals).await;
+    // Set once, here.
+    let _ = operators.node.set(node.clone());
+    let ended = serve(context, &config, &repo, &node, (server, web, operators.address()), &mut signals).await;
+    operators.stop().await;
     tracing::info!("stopping");
     tokio::select! {
         () = node.stop() => ended,
         () = signals.next() => Err(Failure::new(Exit::Failed, "interrupted", "ended by a second signal before everything was put away")),
+    }
+}
+
+/// What is served to operators, from before the node starts until after it has stopped serving others.
+struct Operators {
+    node: Arc<OnceLock<Node>>,
+    stopping: CancellationToken,
+    serving: Option<(AddressFile, SocketAddr, JoinHandle<()>)>,
+}
+
+impl Operators {
+    async fn start(config: &Config, repo: &Locked) -> Result<Self, Failure> {
+        let (node, stopping) = (Arc::default(), CancellationToken::new());
+        let Some(address) = config.http else { return Ok(Self { node, stopping, serving: None }) };
+        let server = operate::Server::bind(address).await?;
+        let address = server.address();
+        let file = repo.publish_http(address)?;
+        let serving = tokio::spawn(server.serve(node.clone(), stopping.clone()));
+        Ok(Self { node, stopping, serving: Some((file, address, serving)) })
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        self.serving.as_ref().map(|(_, address, _)| *address)
+    }
+
+    async fn stop(self) {
+        self.stopping.cancel();
+        if let Some((_file, _, serving)) = self.serving {
+            // A panic there has been logged, and ends nothing else.
+            let _ = serving.await;
+        }
     }
 }
 
@@ -87,7 +129,7 @@ async fn serve(
     config: &Config,
     repo: &Locked,
     node: &Node,
-    (server, web): (Server, Option<web::Server>),
+    (server, web, http): (Server, Option<web::Server>, Option<SocketAddr>),
     signals: &mut Signals,
 ) -> Result<(), Failure> {
     let _api_file = repo.publish_api(server.address())?;
@@ -102,7 +144,7 @@ async fn serve(
     let access = Access::new(tokens, is_wide);
     let routes = api::routes(node.clone(), config.name.clone(), access, stopping.clone());
     let mut serving = tokio::spawn(both(server, web, routes, stopping.clone()));
-    greet(context, node, address, web_address).await?;
+    greet(context, node, address, [("web", web_address), ("http", http)]).await?;
     tokio::select! {
         () = signals.next() => {}
         ended = node.stopped() => return ended.map_err(failed_node),
@@ -141,21 +183,30 @@ async fn both(
     ended
 }
 
-async fn greet(context: &mut Context, node: &Node, api: SocketAddr, web: Option<SocketAddr>) -> Result<(), Failure> {
+async fn greet(
+    context: &mut Context,
+    node: &Node,
+    api: SocketAddr,
+    others: [(&'static str, Option<SocketAddr>); 2],
+) -> Result<(), Failure> {
     let info = node.info();
     let listen = node.addresses().await.map_err(failed_node)?.listen;
     let out = &mut context.out;
     if out.is_json() {
         let listen: Vec<String> = listen.iter().map(ToString::to_string).collect();
-        out.json(&serde_json::json!({
-            "version": info.version, "peer_id": info.peer.to_string(), "listen": listen, "api": api, "web": web, "ready": true,
-        }))?;
+        let mut greeting = serde_json::json!({
+            "version": info.version, "peer_id": info.peer.to_string(), "listen": listen, "api": api, "ready": true,
+        });
+        for (name, address) in others {
+            greeting[name] = serde_json::json!(address);
+        }
+        out.json(&greeting)?;
     } else {
         out.line(format!("spool {}", info.version))?;
         let mut fields = vec![("peer id", info.peer.to_string())];
         fields.extend(listen.iter().map(|address| ("listening", address.to_string())));
         fields.push(("api", api.to_string()));
-        fields.extend(web.map(|web| ("web", web.to_string())));
+        fields.extend(others.into_iter().filter_map(|(name, address)| Some((name, address?.to_string()))));
         out.fields(&fields)?;
         out.line("ready")?;
     }

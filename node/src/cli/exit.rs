@@ -4,7 +4,7 @@ use std::io;
 
 use tonic::{Code, Status};
 
-use crate::{api, config, repo, web};
+use crate::{api, config, operate, repo, web};
 
 /// Exit codes, documented in `spool --help` and in `docs/cli.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,6 +180,12 @@ impl From<api::Error> for Failure {
 impl From<web::Error> for Failure {
     fn from(error: web::Error) -> Self {
         Self { exit: Exit::Failed, reason: "web".into(), error: error.into() }
+    }
+}
+
+impl From<operate::Error> for Failure {
+    fn from(error: operate::Error) -> Self {
+        Self { exit: Exit::Failed, reason: "http".into(), error: error.into() }
     }
 }
 

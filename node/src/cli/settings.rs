@@ -73,6 +73,6 @@ fn value_name(key: Key) -> &'static str {
         Key::Log => "FILTER",
         Key::Name => "NAME",
         Key::Api => "HOST:PORT",
-        Key::Web => "HOST:PORT|off",
+        Key::Web | Key::Http => "HOST:PORT|off",
     }
 }

@@ -20,6 +20,7 @@ pub enum Key {
     ApiToken,
     Web,
     WebOrigins,
+    Http,
     Durability,
     CacheMib,
     MaxDocumentKib,
@@ -35,7 +36,7 @@ pub enum Key {
 
 impl Key {
     /// All settings, in the order in which they are shown.
-    pub const ALL: [Key; 24] = [
+    pub const ALL: [Key; 25] = [
         Self::Name,
         Self::Listen,
         Self::Announce,
@@ -49,6 +50,7 @@ impl Key {
         Self::ApiToken,
         Self::Web,
         Self::WebOrigins,
+        Self::Http,
         Self::Durability,
         Self::CacheMib,
         Self::MaxDocumentKib,
@@ -78,6 +80,7 @@ impl Key {
             Self::ApiToken => "api-token",
             Self::Web => "web",
             Self::WebOrigins => "web-origins",
+            Self::Http => "http",
             Self::Durability => "durability",
             Self::CacheMib => "cache-mib",
             Self::MaxDocumentKib => "max-document-kib",
@@ -128,6 +131,9 @@ impl Key {
             }
             Self::WebOrigins => {
                 "Pages that may call through `web` beside those of this machine, as browsers write them: \"https://app.example.org\"."
+            }
+            Self::Http => {
+                "Where metrics, health and readiness are served for operators, or \"off\". Port 0 takes a free one. They hold no secret, so another address than loopback needs no token."
             }
             Self::Durability => {
                 "\"sync\": an append is answered after fsync. \"relaxed\": before; a power cut can take the last events."

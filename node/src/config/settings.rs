@@ -44,6 +44,8 @@ pub struct Config {
     pub web: Option<SocketAddr>,
     /// Pages that may call there beside those of this machine.
     pub web_origins: Vec<String>,
+    /// Where metrics and health are served for operators.
+    pub http: Option<SocketAddr>,
     /// When an append is answered, unless its caller says.
     pub durability: Durability,
     /// Cache of the store in MiB.
@@ -124,6 +126,7 @@ impl Default for Config {
             api_token: None,
             web: Some(SocketAddr::from(([127, 0, 0, 1], 6007))),
             web_origins: Vec::new(),
+            http: Some(SocketAddr::from(([127, 0, 0, 1], 6008))),
             durability: Durability::Sync,
             cache_mib: 64,
             max_document_kib: 1_024,
@@ -156,6 +159,7 @@ impl Config {
             Key::ApiToken => self.api_token = token(raw.text()?)?,
             Key::Web => self.web = raw.socket_or_off()?,
             Key::WebOrigins => self.web_origins = origins(raw.texts()?)?,
+            Key::Http => self.http = raw.socket_or_off()?,
             Key::Durability => self.durability = raw.choice(&DURABILITY)?,
             Key::CacheMib => self.cache_mib = raw.integer(8, 65_536)?,
             Key::MaxDocumentKib => self.max_document_kib = raw.integer(1, 1_024)?,
@@ -200,8 +204,9 @@ impl Config {
             Key::Api => Raw::Text(self.api.to_string()),
             // It is a secret.
             Key::ApiToken => Raw::Text(self.api_token.as_ref().map(|_| "(set)".into()).unwrap_or_default()),
-            Key::Web => Raw::Text(self.web.map_or_else(|| OFF.into(), |address| address.to_string())),
+            Key::Web => address_or_off(self.web),
             Key::WebOrigins => Raw::list(&self.web_origins),
+            Key::Http => address_or_off(self.http),
             Key::Durability => word(&DURABILITY, self.durability),
             Key::CacheMib => Raw::Integer(self.cache_mib.into()),
             Key::MaxDocumentKib => Raw::Integer(self.max_document_kib.into()),
@@ -215,6 +220,10 @@ impl Config {
             Key::LogFormat => word(&LOG_FORMAT, self.log_format),
         }
     }
+}
+
+fn address_or_off(address: Option<SocketAddr>) -> Raw {
+    Raw::Text(address.map_or_else(|| OFF.into(), |address| address.to_string()))
 }
 
 fn word<T: Copy + PartialEq>(choices: &[(&'static str, T)], value: T) -> Raw {

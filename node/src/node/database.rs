@@ -66,6 +66,11 @@ impl Databases {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many are open.
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     /// The thread is not here any more.
     pub(super) fn close(&self, thread: &ThreadId) {
         let closed = self.lock().remove(thread);

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use spool_proto::{DeviceId, ThreadId};
-use spool_store::Store;
+use spool_store::{Store, commit};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 
 use super::{
@@ -26,6 +26,7 @@ pub(super) struct Inner {
     pub(super) network: spool_net::Handle,
     pub(super) addresses: Arc<AddressKeeper>,
     pub(super) calls: mpsc::Sender<Call>,
+    pub(super) committer: commit::Handle,
     pub(super) news: broadcast::Sender<News>,
     pub(super) counters: Arc<Counters>,
     pub(super) databases: Databases,
@@ -124,6 +125,18 @@ impl Node {
 
     pub(super) fn counters(&self) -> &Arc<Counters> {
         &self.0.counters
+    }
+
+    pub(super) fn committer(&self) -> &commit::Handle {
+        &self.0.committer
+    }
+
+    pub(super) fn calls(&self) -> &mpsc::Sender<Call> {
+        &self.0.calls
+    }
+
+    pub(super) fn repo(&self) -> Option<&Arc<repo::Locked>> {
+        self.0.repo.as_ref()
     }
 
     pub(super) fn databases(&self) -> &Databases {

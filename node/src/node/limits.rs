@@ -58,3 +58,11 @@ pub(super) const FOUND_BYTES: usize = 512 * 1024;
 pub(super) const FOUND_PATIENCE: Duration = Duration::from_secs(60);
 /// How often a watcher of all threads looks for new ones.
 pub(super) const WATCH_THREADS: Duration = Duration::from_secs(1);
+/// How old the counts of logs and records in the metrics may be: they take a pass over the states of all logs.
+pub(super) const TOTALS_AGE: Duration = Duration::from_secs(15);
+/// Whoever asks whether the node is alive waits no longer for each of its loops.
+pub(super) const LOOP_PATIENCE: Duration = Duration::from_secs(3);
+/// How old the answer to whether the disk can be written may be.
+pub(super) const DISK_CHECK_AGE: Duration = Duration::from_secs(5);
+/// Bytes that have to be free for a node to be ready: the store takes no writes below 16 MiB.
+pub(super) const LEAST_FREE_BYTES: u64 = 32 * 1024 * 1024;

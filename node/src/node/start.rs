@@ -143,6 +143,7 @@ impl Node {
             network: network.clone(),
             addresses: addresses.clone(),
             calls: call_sender,
+            committer: committer.handle(),
             news,
             counters,
             databases: Databases::default(),

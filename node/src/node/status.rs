@@ -9,7 +9,12 @@ use spool_proto::{Address, Multiaddr, PeerId, ThreadId, sync::Misbehaviour, sync
 use spool_store::addresses::Source;
 use tokio::sync::Notify;
 
-use super::{Node, call::Call};
+use super::{
+    Node,
+    call::Call,
+    health::Disk,
+    metrics::{Calls, Counted, Misdeeds},
+};
 use crate::model::{Addresses, Direction, EpochInfo, Error, NodeInfo, PeerInfo, Stat};
 
 /// Counts since the start.
@@ -19,6 +24,10 @@ pub(super) struct Counters {
     rejected: AtomicU64,
     pub(super) appended: AtomicU64,
     pub(super) blocks: Notify,
+    pub(super) calls: Calls,
+    pub(super) misdeeds: Misdeeds,
+    pub(super) counted: Counted,
+    pub(super) disk: Disk,
 }
 
 impl Counters {
@@ -27,7 +36,17 @@ impl Counters {
         self.accepted.fetch_add(records as u64, Ordering::Relaxed);
     }
 
+    /// Records that were persisted, own and others'.
+    pub(super) fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn rejected(&self) -> u64 {
+        self.rejected.load(Ordering::Relaxed)
+    }
+
     pub(super) fn count_misbehaviour(&self, what: Misbehaviour) {
+        self.misdeeds.count(what);
         if matches!(what, Misbehaviour::InvalidRecord | Misbehaviour::BrokenChain | Misbehaviour::UnadmittedLog) {
             self.rejected.fetch_add(1, Ordering::Relaxed);
         }

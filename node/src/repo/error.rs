@@ -67,5 +67,9 @@ impl Error {
 }
 
 fn holder(pid: Option<u32>) -> String {
-    pid.map_or_else(|| "another process".into(), |pid| format!("process {pid}"))
+    let Some(pid) = pid else { return "another process".into() };
+    match crate::process::command(pid) {
+        Some(command) => format!("process {pid} (`{command}`)"),
+        None => format!("process {pid}"),
+    }
 }

@@ -61,10 +61,22 @@ impl Locked {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn publish_api(&self, address: SocketAddr) -> Result<ApiFile, Error> {
-        let path = self.repo.path("api");
+    pub fn publish_api(&self, address: SocketAddr) -> Result<AddressFile, Error> {
+        self.publish("api", address)
+    }
+
+    /// Tells where metrics and health are served, until the result is dropped.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn publish_http(&self, address: SocketAddr) -> Result<AddressFile, Error> {
+        self.publish("http", address)
+    }
+
+    fn publish(&self, name: &str, address: SocketAddr) -> Result<AddressFile, Error> {
+        let path = self.repo.path(name);
         files::write(&path, format!("{address}\n").as_bytes(), Access::Shared)?;
-        Ok(ApiFile { path })
+        Ok(AddressFile { path })
     }
 }
 
@@ -76,13 +88,13 @@ impl Deref for Locked {
     }
 }
 
-/// The file that says where the API is.
+/// A file that says where something listens.
 #[derive(Debug)]
-pub struct ApiFile {
+pub struct AddressFile {
     path: PathBuf,
 }
 
-impl Drop for ApiFile {
+impl Drop for AddressFile {
     fn drop(&mut self) {
         // A file that stays behind misleads nobody for long: the commands say that nothing answers there.
         let _ = std::fs::remove_file(&self.path);

@@ -118,6 +118,12 @@ impl Repo {
         Some(text.to_string()).filter(|text| !text.is_empty())
     }
 
+    /// Where the daemon of this repository said that it serves metrics and health. It may have died since.
+    pub fn http(&self) -> Option<String> {
+        let text = files::read(&self.path("http")).ok()?;
+        Some(text.to_string()).filter(|text| !text.is_empty())
+    }
+
     /// Files with secrets that others on this machine can read, with their mode.
     pub fn exposed(&self) -> Vec<(PathBuf, u32)> {
         #[cfg(unix)]

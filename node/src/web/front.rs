@@ -9,7 +9,6 @@ use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic_web::{GrpcWebLayer, GrpcWebService};
@@ -18,6 +17,7 @@ use tower::{Layer as _, ServiceExt as _};
 use super::limits::{BODY_BYTES, Patience};
 use super::origin::Origins;
 use super::{bridge, cors, handshake};
+use crate::http1::Running;
 
 /// Sends requests where they belong.
 pub(super) struct Front {
@@ -27,9 +27,7 @@ pub(super) struct Front {
     origins: Origins,
     patience: Patience,
     stopping: CancellationToken,
-    tasks: TaskTracker,
-    /// Ends what does not end by itself.
-    cut: CancellationToken,
+    running: Running,
 }
 
 impl Front {
@@ -38,12 +36,11 @@ impl Front {
         (methods, origins): (BTreeSet<String>, Origins),
         patience: Patience,
         stopping: CancellationToken,
-        tasks: TaskTracker,
-        cut: CancellationToken,
+        running: Running,
     ) -> Self {
         let routes = routes.prepare();
         let plain = GrpcWebLayer::new().layer(routes.clone());
-        Self { routes, plain, methods, origins, patience, stopping, tasks, cut }
+        Self { routes, plain, methods, origins, patience, stopping, running }
     }
 
     /// Answers one request. What outlives it keeps `permit`, which counts the connection.
@@ -107,8 +104,8 @@ impl Front {
             stopping: self.stopping.clone(),
         };
         let upgrade = hyper::upgrade::on(&mut request);
-        let cut = self.cut.clone();
-        self.tasks.spawn(async move {
+        let cut = self.running.cut.clone();
+        self.running.tasks.spawn(async move {
             let _counted = permit;
             match upgrade.await {
                 Ok(io) => {

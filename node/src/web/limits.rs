@@ -31,9 +31,6 @@ pub(super) const WAITING_MESSAGES: usize = 4;
 /// message that a program is likely to send by mistake.
 pub(super) const DISCARDED_BYTES: usize = 256 * 1024 * 1024;
 
-/// How long accepting pauses when the system has no more files.
-pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
 /// How long running calls may take to end once the node stops; then they are cut off.
 pub(super) const DRAIN: Duration = Duration::from_secs(5);
 

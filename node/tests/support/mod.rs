@@ -34,7 +34,7 @@ impl Daemon {
         let repo = dir.path().join("repo");
         let init = spool(&repo).args(["init", "--name", "test"]).output().unwrap();
         assert!(init.status.success(), "{init:?}");
-        let flags = "daemon --json --api 127.0.0.1:0 --web 127.0.0.1:0 --listen /ip4/127.0.0.1/tcp/0 --mdns false";
+        let flags = "daemon --json --api 127.0.0.1:0 --web 127.0.0.1:0 --http 127.0.0.1:0 --listen /ip4/127.0.0.1/tcp/0 --mdns false";
         let mut child = spool(&repo).args(flags.split(' ')).args(more).stdout(Stdio::piped()).spawn().unwrap();
         // The greeting comes once everything listens: reading it is the waiting.
         let mut line = String::new();

@@ -178,6 +178,11 @@ impl Handle {
         self.try_submit(commit)
     }
 
+    /// How many commits wait for the writer, and how many bytes they hold.
+    pub fn waiting(&self) -> (usize, usize) {
+        self.0.queue.waiting()
+    }
+
     /// Acknowledges an [`Event::Failed`]: what was submitted before this call is refused, what is submitted after it is taken. Never waits. No effect
     /// without a failure, nor on a poisoned store.
     ///

@@ -145,6 +145,12 @@ impl Queue {
         state.jobs.is_empty() && !state.at_work && !state.closed
     }
 
+    /// How many commits wait, and how many bytes they hold.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.commits, state.bytes)
+    }
+
     /// Ends the writer's sleep, with nothing to do.
     pub(super) fn poke(&self) {
         self.state().poked = true;

@@ -1,6 +1,6 @@
 use std::ops::ControlFlow;
 
-use spool_proto::ThreadId;
+use spool_proto::{ThreadId, sync::LogState};
 
 use super::{Error, Store};
 use crate::{
@@ -35,7 +35,44 @@ pub struct ThreadStatistics {
     pub wanted: u64,
 }
 
+/// What all threads come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Logs.
+    pub logs: u64,
+    /// Records on main chains.
+    pub records: u64,
+    /// Logs with proof of a fork.
+    pub forked: u64,
+    /// Blocks that are wanted, once for each thread that wants them.
+    pub wanted: u64,
+}
+
 impl Store {
+    /// What all threads come to: one pass over the states of logs and over what is wanted, and none over what is here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub fn totals(&self) -> Result<Totals, Error> {
+        let mut totals = Totals::default();
+        self.collect(Space::Logs, &[], &[], |key, value| {
+            if keys::logs::is_state(key) {
+                let state = LogState::from_bytes(value).map_err(|source| Error::State { what: "log", source })?;
+                totals.logs += 1;
+                totals.records += state.counter();
+                totals.forked += u64::from(state.fork.is_some());
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let wants = keys::references::WANTS;
+        self.collect(Space::References, wants, &keys::after_prefix(wants), |_, _| {
+            totals.wanted += 1;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(totals)
+    }
+
     /// Sizes of the whole store.
     ///
     /// # Errors
