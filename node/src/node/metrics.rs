@@ -224,7 +224,11 @@ impl Node {
             ),
             Family::counter("spool_received_bytes_total", "Bytes received on all connections.", network.bytes_received),
             Family::counter("spool_sent_bytes_total", "Bytes sent on all connections.", network.bytes_sent),
-            Family::counter("spool_gossip_received_bytes_total", "Bytes of the gossip messages among them.", gossip.bytes_received),
+            Family::counter(
+                "spool_gossip_received_bytes_total",
+                "Bytes of the gossip messages among them.",
+                gossip.bytes_received,
+            ),
             Family::by(
                 Kind::Counter,
                 ("spool_gossip_messages_total", "Gossip messages that arrived, by verdict."),
