@@ -24,8 +24,8 @@ use spool_proto::{
     seal::{self, Layer, Place},
     sync::{self, LogState, ThreadState},
     wire::{
-        Ack, Digest, Edge, Envelope, Fork, Gossip, Head, InertRecord, Node, Prefix, Proof, Refusal, Request, Response,
-        Role,
+        Ack, Declined, Digest, Edge, Envelope, Fork, Gossip, Head, InertRecord, InviteAnswer, Node, Prefix, Proof, Refusal,
+        Request, Response, Role, Terms,
     },
 };
 
@@ -271,7 +271,7 @@ fn heads() -> Vec<Head> {
 }
 
 fn proofs() -> Vec<Proof> {
-    [Role::Follower, Role::Reader, Role::Writer].map(|role| Proof { topic: topic(), mac: [1; 32], role }).to_vec()
+    [Role::Follower, Role::Reader, Role::Writer].map(|role| Proof { topic: topic(), mac: [1; 32], role, terms: Terms::default() }).to_vec()
 }
 
 fn requests() -> Seeds {
@@ -311,7 +311,8 @@ fn responses() -> Seeds {
         },
         Response::Push(vec![Ack { topic: topic(), log: log(), counter: 3, busy: true }]),
         Response::Blocks { blocks: vec![vec![1; 90].into()], more: true },
-        Response::Invite,
+        Response::Invite(InviteAnswer::Accepted { bodies_days: std::num::NonZeroU32::new(30), addresses: Vec::new() }),
+        Response::Invite(InviteAnswer::Declined(Declined::NotOffered)),
         Response::Refusal(Refusal::Unknown),
     ];
     responses.into_iter().map(|response| Ok(response.encode()?.to_vec())).collect()

@@ -13,7 +13,10 @@ use spool_proto::{
     envelope::{Run, peer_id},
     keys::{AccessKey, Direction},
     seal::{self, Layer, Place},
-    wire::{Ack, Contents, Edge, Envelope, Gossip, Opened, Prefix, Proof, Request, Response, Role},
+    wire::{
+        Ack, Contents, Declined, Edge, Envelope, Gossip, InviteAnswer, Opened, Prefix, Proof, Request, Response, Role,
+        Terms,
+    },
 };
 use tokio::{sync::oneshot, task::AbortHandle};
 
@@ -130,7 +133,7 @@ impl Scripted {
         self.connect(node).await;
         let access = self.state().access.first().cloned().expect("one thread at least");
         let mac = access.proof(&self.peer, &node.peer(), Direction::Request);
-        let proof = Proof { topic: access.topic(), mac, role: Role::Writer };
+        let proof = Proof { topic: access.topic(), mac, role: Role::Writer, terms: Terms::default() };
         let answer = self.ask(node, Request::Proofs(vec![proof])).await.expect("an answer");
         let Response::Proofs(proofs) = answer else { panic!("proofs are answered with proofs") };
         assert_eq!(proofs.len(), 1, "the node believes the proof");
@@ -263,6 +266,7 @@ impl State {
                         topic: access.topic(),
                         mac: access.proof(peer, &self.key, Direction::Response),
                         role: Role::Writer,
+                        terms: Terms::default(),
                     })
                     .collect(),
             ),
@@ -287,7 +291,7 @@ impl State {
                     .collect(),
             ),
             Request::Blocks { .. } => Response::Blocks { blocks: Vec::new(), more: false },
-            Request::Invite { .. } => Response::Invite,
+            Request::Invite { .. } => Response::Invite(InviteAnswer::Declined(Declined::NotOffered)),
         }
     }
 }

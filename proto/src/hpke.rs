@@ -28,6 +28,9 @@ pub const KEY_SET: &str = "key set";
 /// Purpose of content keys of bodies for one recipient.
 pub const CONTENT_KEY: &str = "content key";
 
+/// Purpose of invitations, which are sealed to the key of a node.
+pub const INVITATION: &str = "invitation";
+
 /// Bytes of the encapsulated key at the front.
 const ENCAPPED_BYTES: usize = 32;
 /// How much longer sealed is than plain: encapsulated key and tag.

@@ -32,6 +32,10 @@ pub const MAX_SEALED_KEY_SET_BYTES: usize = 64 * 1024;
 pub const MAX_EPOCHS: usize = 256;
 /// Single logs in one key set.
 pub const MAX_LOG_KEYS: usize = 256;
+/// Bytes of the code that an invitation may carry.
+pub const MAX_CODE_BYTES: usize = 256;
+/// Milliseconds after its issue during which an invitation is taken: it is delivered at once or made anew.
+pub const MAX_INVITATION_AGE_MILLIS: u64 = 60 * 60 * 1000;
 /// Characters of a ticket.
 pub const MAX_TICKET_CHARACTERS: usize = 128 * 1024;
 /// Bytes of a thread's or node's name.

@@ -6,7 +6,8 @@
 //! [`Input::Verified`]. Nothing is told to any peer before [`Input::Committed`] has said that it is on disk.
 //!
 //! Where to look: [`engine`](Engine) dispatches; `append` writes own records; `accept` is the one road for foreign ones; `fork` keeps evidence;
-//! `session` and `edges` find out what differs; `pull`, `push`, `announce` and `blocks` move data; `serve` answers.
+//! `session` and `edges` find out what differs; `pull`, `push`, `announce` and `blocks` move data; `serve` answers; `follow` limits what is
+//! taken for others.
 
 mod accept;
 mod announce;
@@ -16,6 +17,7 @@ mod commit;
 mod edges;
 mod effect;
 mod engine;
+mod follow;
 mod fork;
 mod hot;
 mod ingest;
@@ -40,8 +42,9 @@ pub use effect::{
     Serve, Verdict, Write,
 };
 pub use engine::{Config, Engine};
+pub use follow::Following;
 pub use input::{Append, Failure, Found, Input, Now};
 pub use log::Writer;
 pub use state::{Fork, Head, LogState, ThreadState};
-pub use status::{LogStatus, PeerStatus, ThreadStatus};
+pub use status::{LogStatus, PeerStatus, ThreadStatus, Trouble};
 pub use verify::{Job, Ticket, Verified};

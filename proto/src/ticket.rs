@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use multibase::Base;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -111,6 +111,19 @@ impl Ticket {
 
 fn checksum(payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
     *Sha256::digest(payload).first_chunk().expect("a hash is longer than its first 4 bytes")
+}
+
+/// As the array of its fields: for what carries a ticket as a part of it.
+impl Serialize for Ticket {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Ticket {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::checked(Fields::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
 }
 
 impl fmt::Display for Ticket {

@@ -12,6 +12,7 @@ mod envelope;
 mod error;
 mod field;
 mod head;
+mod invite;
 pub mod limits;
 mod proof;
 mod request;
@@ -24,7 +25,8 @@ pub use edges::{Contents, Digest, Edge, Node, Opened, Prefix};
 pub use envelope::{Envelope, Gossip, VERSION};
 pub use error::Error;
 pub use head::{Fork, Head};
-pub use proof::{Proof, Role};
+pub use invite::{Declined, InviteAnswer};
+pub use proof::{Proof, Role, Terms};
 pub use request::Request;
 pub use response::{Ack, InertRecord, Refusal, Response};
 

@@ -8,7 +8,7 @@ use spool_proto::{
         Durability, Misbehaviour,
         sim::{Malice, NodeId, Part, SharedThread, Simulation},
     },
-    wire::{Proof, Refusal, Request, Response, Role},
+    wire::{Proof, Refusal, Request, Response, Role, Terms},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -153,7 +153,7 @@ fn an_unknown_thread_and_a_missing_proof_get_the_same_answer() {
         simulation.trace.answers.clear();
         let mac = AccessKey::new([8; 32]).proof(&writer_peer(), &writer_peer(), Direction::Request);
         for request in [
-            Request::Proofs(vec![Proof { topic, mac, role: Role::Writer }]),
+            Request::Proofs(vec![Proof { topic, mac, role: Role::Writer, terms: Terms::default() }]),
             Request::Heads { topic, after: None },
             Request::Records { topic, log, after: 0, until: 3 },
             Request::Inert { topic, log, after: None },

@@ -9,7 +9,7 @@ use spool_proto::{
     Cid, LogId, TopicId,
     keys::{AccessKey, Direction},
     seal::{self, Layer, Place},
-    wire::{Contents, Envelope, Node, Prefix, Proof, Refusal, Request, Response, Role},
+    wire::{Contents, Envelope, Node, Prefix, Proof, Refusal, Request, Response, Role, Terms},
 };
 
 use super::scene::Scene;
@@ -72,7 +72,7 @@ async fn a_wrong_proof_is_met_with_the_silence_of_an_unknown_thread() {
     let stranger = Scripted::start(6_100, &[]);
     stranger.connect(&scene.victim).await;
     let elsewhere = AccessKey::new([5; 32]).topic();
-    let prove = |topic, mac| Request::Proofs(vec![Proof { topic, mac, role: Role::Writer }]);
+    let prove = |topic, mac| Request::Proofs(vec![Proof { topic, mac, role: Role::Writer, terms: Terms::default() }]);
     let unknown = stranger.ask(&scene.victim, prove(elsewhere, [1; 32])).await.expect("an answer");
     let wrong = stranger.ask(&scene.victim, prove(scene.topic(), [1; 32])).await.expect("an answer");
     // A right one, but of somebody else's connection.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use spool_net::{Command, Config, Event, Failure, RequestId, limits};
-use spool_proto::wire::{Refusal, Request, Response};
+use spool_proto::wire::{Declined, InviteAnswer, Refusal, Request, Response};
 
 use super::{
     raw::{Bytes, Raw, framed},
@@ -120,8 +120,14 @@ async fn who_asks_too_much_at_once_is_told_to_wait() {
             _ => None,
         };
         let inbound = node.wait("a request", pick).await;
-        node.command(Command::Respond { inbound, response: Response::Invite });
-        assert_eq!(raw.answer().await.unwrap(), framed(&Response::Invite.encode().unwrap()));
+        node.command(Command::Respond {
+            inbound,
+            response: Response::Invite(InviteAnswer::Declined(Declined::NotOffered)),
+        });
+        assert_eq!(
+            raw.answer().await.unwrap(),
+            framed(&Response::Invite(InviteAnswer::Declined(Declined::NotOffered)).encode().unwrap())
+        );
     }
 }
 

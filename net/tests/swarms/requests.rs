@@ -4,7 +4,7 @@ use bytes::Bytes;
 use spool_net::{Command, Config, Event, Failure, InboundId, RequestId, limits};
 use spool_proto::{
     block,
-    wire::{Ack, Proof, Request, Response, Role},
+    wire::{Ack, Proof, Request, Response, Role, Terms},
 };
 
 use super::support::{Node, connect, quiet, topic};
@@ -14,7 +14,7 @@ fn over_quic() -> Config {
 }
 
 fn proofs() -> Request {
-    Request::Proofs(vec![Proof { topic: topic(1), mac: [3; 32], role: Role::Reader }])
+    Request::Proofs(vec![Proof { topic: topic(1), mac: [3; 32], role: Role::Reader, terms: Terms::default() }])
 }
 
 async fn request(node: &mut Node) -> (InboundId, Request) {
@@ -39,7 +39,8 @@ async fn ask_and_answer(config: impl Fn() -> Config) {
     a.command(Command::Send { peer: b.peer, id: RequestId(7), request: proofs() });
     let (inbound, asked) = request(&mut b).await;
     assert_eq!(asked, proofs());
-    let answer = Response::Proofs(vec![Proof { topic: topic(1), mac: [4; 32], role: Role::Writer }]);
+    let answer =
+        Response::Proofs(vec![Proof { topic: topic(1), mac: [4; 32], role: Role::Writer, terms: Terms::default() }]);
     b.command(Command::Respond { inbound, response: answer.clone() });
     let (id, result) = response(&mut a).await;
     assert_eq!((id, result.unwrap()), (RequestId(7), answer));

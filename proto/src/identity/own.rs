@@ -6,8 +6,9 @@ use zeroize::Zeroizing;
 
 use super::IdentityKey;
 use crate::{
-    hpke,
+    PeerId, hpke,
     id::{DeviceId, LogId, ThreadId},
+    invitation::{self, Invitation},
     keys::kdf,
     owner::Owner,
 };
@@ -112,6 +113,22 @@ impl Identity {
     /// States that this identity owns `log` in `thread`.
     pub fn bind(&self, thread: &ThreadId, log: &LogId) -> Owner {
         Owner::direct(&self.signing, thread, log)
+    }
+
+    /// Signs an invitation in this identity's name, and seals it to the node that it is for.
+    ///
+    /// # Errors
+    ///
+    /// [`invitation::Error`] if its contents are not those of an invitation.
+    pub fn invite(
+        &self,
+        act: invitation::Act,
+        from: PeerId,
+        to: PeerId,
+        issued_millis: u64,
+        entropy: [u8; 32],
+    ) -> Result<Vec<u8>, invitation::Error> {
+        Invitation { act, identity: self.public(), from, to, issued_millis }.seal(&self.signing, entropy)
     }
 
     /// Opens what was sealed to the public half for `purpose`.

@@ -34,6 +34,7 @@ impl World {
 
     /// Asks peers for wanted blocks, as far as limits permit.
     pub(super) fn fetch_blocks(&mut self, id: &ThreadId, context: &mut Context<'_>) {
+        let is_full = self.is_full(id);
         let Some(thread) = self.threads.get_mut(id) else { return };
         let topic = thread.topic();
         let peers = thread.peers.clone();
@@ -43,6 +44,9 @@ impl World {
             hot.wants.more = false;
             hot.wants.truncated = false;
             return context.look_up(id.clone(), Lookup::Wants, Asked::Wants { thread: id.clone() });
+        }
+        if is_full {
+            return;
         }
         while hot.wants.in_flight.len() < MAX_BLOCK_REQUESTS && !hot.wants.queue.is_empty() {
             let Some((peer, wanted)) = next_request(hot, &peers) else { break };

@@ -90,14 +90,14 @@ impl World {
     ) {
         match then {
             Then::Own { log, receipt, request, .. } => {
-                self.set_durable(&thread, &log, receipt.head);
+                self.set_durable(&thread, &log, receipt.head, context);
                 if let Some(request) = request {
                     context.reply(request, Ok(Outcome::Appended(receipt)));
                 }
                 advanced.insert((thread, log, true));
             }
             Then::Foreign { log, head, origin, wants } => {
-                self.set_durable(&thread, &log, head);
+                self.set_durable(&thread, &log, head, context);
                 for origin in origin {
                     // A page or push was no gossip message: who else is connected hears of the new head from here.
                     let announce = !matches!(origin, Origin::Gossip { .. });
@@ -130,9 +130,9 @@ impl World {
         }
     }
 
-    fn set_durable(&mut self, id: &ThreadId, log: &LogId, head: Head) {
+    fn set_durable(&mut self, id: &ThreadId, log: &LogId, head: Head, context: &Context<'_>) {
         let Some(thread) = self.threads.get_mut(id) else { return };
-        thread.edge_changed();
+        thread.edge_changed(context.time());
         let Some(log) = thread.hot().and_then(|hot| hot.logs.get_mut(log)) else { return };
         log.uncommitted = log.uncommitted.saturating_sub(1);
         log.set_durable(Some(head));
@@ -146,6 +146,7 @@ impl World {
         }
         if let (Origin::Push { .. } | Origin::Pull { .. }, Some(log)) = (origin, self.log_mut(id, log)) {
             log.note_source(peer, head.counter);
+            log.note_acknowledged(peer, head.counter);
             if let Some(source) = log.sources.get_mut(&peer) {
                 (source.failures, source.denied, source.not_before) = (0, 0, Duration::ZERO);
             }
@@ -227,6 +228,11 @@ impl World {
 }
 
 impl Thread {
+    /// What this node keeps of the thread, as peers are told.
+    pub(super) fn terms(&self) -> crate::wire::Terms {
+        self.following.unwrap_or_default().terms
+    }
+
     /// What this node does in the thread, as peers are told.
     pub(super) fn role(&self) -> crate::wire::Role {
         use crate::wire::Role;

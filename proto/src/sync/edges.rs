@@ -91,6 +91,9 @@ impl World {
         let Some(id) = self.topics.get(&edge.topic).cloned() else { return };
         let Some(thread) = self.threads.get_mut(&id) else { return };
         if thread.peers.contains(peer) && thread.edge() != edge.edge {
+            if let Some(session) = self.sessions.get_mut(peer) {
+                session.comparison.1.insert(id.clone());
+            }
             self.check_heads(peer, &id, context);
         }
     }

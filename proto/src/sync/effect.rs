@@ -6,6 +6,7 @@ use bytes::Bytes;
 use cid::Cid;
 
 use super::{
+    input::Failure,
     state::{Head, LogState, ThreadState},
     verify::{Job, Ticket},
 };
@@ -14,7 +15,7 @@ use crate::{
     clock::Time,
     id::{LogId, ThreadId, TopicId},
     record::VerifiedRecord,
-    wire::{Request, Response},
+    wire::{InviteAnswer, Request, Response},
 };
 
 macro_rules! number {
@@ -120,6 +121,8 @@ pub enum Outcome {
     Left,
     /// The blocks are stored.
     Stored,
+    /// The peer has answered an invitation, or could not.
+    Invited(Result<InviteAnswer, Failure>),
     /// All peers at hand were asked, and what they had is here or failed.
     Synced {
         /// How many peers answered.
@@ -402,11 +405,22 @@ pub enum Effect {
         /// The lowest such counter.
         counter: u64,
     },
-    /// A ticket sealed to this node's owner has arrived.
+    /// An invitation has arrived: answer it with [`Response::Invite`].
     Invited {
         /// From which node.
         peer: PeerId,
-        /// The sealed ticket.
+        /// The request that waits for the answer.
+        inbound: InboundId,
+        /// The sealed invitation.
         sealed: Bytes,
+    },
+    /// A peer has said itself how far it has logs of a thread. Whoever says so has them on disk.
+    Acknowledged {
+        /// The thread.
+        thread: ThreadId,
+        /// Who.
+        peer: PeerId,
+        /// Logs and the counters of their newest records there.
+        heads: Vec<(LogId, u64)>,
     },
 }

@@ -12,6 +12,7 @@ use super::{
     effect::{
         AppendError, BatchId, Durability, Effect, InboundId, Lookup, Misbehaviour, Outcome, RequestId, Verdict, Write,
     },
+    follow::Bucket,
     hot::{Memory, Thread},
     ingest::{Pushed, Verification},
     input::{Failure, Input, Now},
@@ -106,6 +107,8 @@ pub(super) struct Shared {
     pub(super) syncing: BTreeSet<ThreadId>,
     /// Threads whose gossip topic is joined.
     pub(super) subscribed: usize,
+    /// What threads that are followed for others may bring now.
+    pub(super) accounts: BTreeMap<u64, Bucket>,
     next: u64,
 }
 
@@ -122,6 +125,7 @@ impl Shared {
             unparked: VecDeque::new(),
             syncing: BTreeSet::new(),
             subscribed: 0,
+            accounts: BTreeMap::new(),
             next: 0,
         }
     }
@@ -238,6 +242,8 @@ impl World {
             | Input::CommitFailed { .. }
             | Input::PeerConnected { .. }
             | Input::PeerGone { .. }
+            | Input::Following { .. }
+            | Input::Invite { .. }
             | Input::Tick => None,
         }
     }
@@ -252,6 +258,10 @@ impl World {
             Input::Append(append) => self.on_append(*append, context),
             Input::Store { request, thread, blocks } => self.on_store(request, &thread, blocks, context),
             Input::Sync { request, thread } => self.on_sync(request, &thread, context),
+            Input::Following { thread, following } => self.on_following(&thread, following, context),
+            Input::Invite { request, peer, sealed } => {
+                context.ask(peer, Request::Invite { sealed }, Asked::Invite { peer, request });
+            }
             Input::Committed { through, synced } => self.on_committed(through, synced, context),
             Input::CommitFailed { from, error } => self.on_commit_failed(from, &error, context),
             Input::Found { request, found } => self.on_found(request, found, context),
@@ -300,6 +310,8 @@ impl World {
             | Input::CommitFailed { .. }
             | Input::PeerConnected { .. }
             | Input::PeerGone { .. }
+            | Input::Following { .. }
+            | Input::Invite { .. }
             | Input::Tick => {}
         }
     }

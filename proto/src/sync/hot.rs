@@ -11,6 +11,7 @@ use cid::Cid;
 use super::{
     effect::{Effect, RequestId},
     engine::Context,
+    follow::Following,
     input::Input,
     limits::MAX_LOGS,
     log::{Log, Writer},
@@ -44,6 +45,10 @@ pub(super) struct Thread {
     pub(super) sync: Option<SyncRun>,
     /// Logs that got new durable records while they were read from disk, and whether they are this node's own.
     pub(super) missed: BTreeMap<LogId, bool>,
+    /// The terms on which it is followed for others.
+    pub(super) following: Option<Following>,
+    /// When its edge last changed, or may have.
+    pub(super) changed: Duration,
     /// Blocks are missing that nobody had when the thread went cold: a new peer may have them.
     pub(super) incomplete: bool,
     edge: Option<Digest>,
@@ -170,6 +175,8 @@ impl Thread {
             wants_peers: false,
             sync: None,
             missed: BTreeMap::new(),
+            following: None,
+            changed: now,
             incomplete: false,
             edge: None,
         }
@@ -225,7 +232,8 @@ impl Thread {
     }
 
     /// To be called when anything changed that the edge covers. What is not in memory keeps its edge.
-    pub(super) fn edge_changed(&mut self) {
+    pub(super) fn edge_changed(&mut self, now: Duration) {
+        self.changed = now;
         if let Memory::Hot(_) = self.memory {
             self.edge = None;
         }

@@ -109,6 +109,9 @@ impl World {
             Some(Gossip::Envelope(envelope)) if envelope.topic != *topic => {
                 self.finish(origin, Fate::Bad(Misbehaviour::InvalidData), context);
             }
+            Some(Gossip::Envelope(_)) if self.declines(&id, context).is_some() => {
+                self.finish(origin, Fate::Busy, context)
+            }
             Some(Gossip::Envelope(envelope)) => self.ingest(&id, *envelope, origin, context),
             Some(Gossip::Heads(heads)) => {
                 let news = self.on_announced(source, &id, &heads, context);
@@ -136,6 +139,9 @@ impl World {
         if runs.len() != envelopes.len() || envelopes.iter().any(|envelope| envelope.topic != topic) {
             context.penalize(peer, Misbehaviour::InvalidData);
             return context.refuse(inbound, crate::wire::Refusal::Malformed);
+        }
+        if let Some(refusal) = self.declines(&id, context) {
+            return context.refuse(inbound, refusal);
         }
         context.shared.pushed.insert(inbound, Pushed { waiting: runs, acks: Vec::new() });
         for envelope in envelopes {
@@ -177,10 +183,12 @@ impl World {
             // A newer epoch that this node was not given, or nonsense: nobody can tell here.
             return self.finish_run(id, &log_id, origin, Fate::Dropped, context);
         };
+        let count = envelope.records.len();
         let sender = Sender { peer: envelope.sender, hash: envelope.signing_hash(), signature: envelope.signature };
         let key_id = envelope.key_id;
         let records =
             envelope.records.into_iter().map(|bytes| (SealedRecord { key_id, bytes }, keys.clone())).collect();
+        self.charge(id, count, &origin, context);
         self.verify_records(id, log_id, (records, envelope.blocks), Some(Box::new(sender)), origin, context);
     }
 

@@ -7,6 +7,7 @@ use cid::Cid;
 
 use super::{
     effect::{BatchId, Durability, GossipId, InboundId, RequestId},
+    follow::Following,
     log::Writer,
     state::{Head, LogState, ThreadState},
     verify::{Ticket, Verified},
@@ -168,6 +169,22 @@ pub enum Input {
         ticket: Ticket,
         /// The result.
         result: Verified,
+    },
+    /// A thread is followed for others on these terms, or not any more.
+    Following {
+        /// The thread.
+        thread: ThreadId,
+        /// The terms.
+        following: Option<Following>,
+    },
+    /// Deliver an invitation to a peer.
+    Invite {
+        /// Names the request.
+        request: RequestId,
+        /// To whom.
+        peer: PeerId,
+        /// The sealed invitation.
+        sealed: Bytes,
     },
     /// The first connection to a peer is up.
     PeerConnected {

@@ -120,9 +120,13 @@ impl World {
     }
 
     pub(super) fn on_leave(&mut self, request: RequestId, id: &ThreadId, context: &mut Context<'_>) {
+        let account = self.threads.get(id).and_then(|thread| thread.following).map(|following| following.account);
         let Some(state) = self.forget_thread(id, &AppendError::ThreadNotFound, context) else {
             return context.reply(request, Err(AppendError::ThreadNotFound));
         };
+        if let Some(account) = account {
+            self.close_account(account, context);
+        }
         let write = Write::RemoveThread { thread: id.clone() };
         let then = Then::Left { request, state };
         context.persist(Durability::Sync, vec![write], |batch| Pending::new(batch, id.clone(), then));
@@ -211,7 +215,7 @@ impl World {
         let forked: Vec<_> = forked.collect();
         thread.memory = Memory::Hot(Box::new(hot));
         thread.incomplete = false;
-        thread.edge_changed();
+        thread.edge_changed(context.time());
         let missed = std::mem::take(&mut thread.missed);
         let peers: Vec<_> = thread.peers.iter().copied().collect();
         context.shared.unparked.extend(parked);

@@ -32,6 +32,8 @@ pub const MAX_ANNOUNCED_HEADS: usize = 64;
 pub const ANNOUNCE_INTERVAL: Duration = Duration::from_millis(20);
 /// Requests for pages of one log in flight, spread over its sources.
 pub const MAX_PAGES_IN_FLIGHT: usize = 4;
+/// For how long a thread that is followed for others may save up records that it did not bring.
+pub const RATE_BURST: Duration = Duration::from_secs(10);
 /// Records asked for in one page, before their size is known.
 pub const FIRST_RANGE_RECORDS: u64 = 1_024;
 /// Records asked for in one page at the most.

@@ -49,6 +49,8 @@ pub(super) struct Source {
     pub(super) counter: u64,
     /// The highest counter that it has said itself to have.
     pub(super) claimed: u64,
+    /// The highest counter that it is known to have on disk: it said so, or sent the record.
+    pub(super) acknowledged: u64,
     /// Not asked before this time.
     pub(super) not_before: Duration,
     /// Failures in a row.
@@ -208,6 +210,12 @@ impl Log {
     pub(super) fn note_source(&mut self, peer: PeerId, counter: u64) {
         let source = self.sources.entry(peer).or_default();
         source.counter = source.counter.max(counter);
+    }
+
+    /// Notes that `peer` has records up to `counter` on disk.
+    pub(super) fn note_acknowledged(&mut self, peer: PeerId, counter: u64) {
+        let source = self.sources.entry(peer).or_default();
+        source.acknowledged = source.acknowledged.max(counter);
     }
 
     /// The highest counter that any source has.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cid::Cid;
 
 use super::{
-    effect::{Misbehaviour, RequestId},
+    effect::{Effect, Misbehaviour, RequestId},
     engine::{Context, World},
     hot::Thread,
     ingest::Origin,
@@ -62,6 +62,11 @@ impl Ahead {
 }
 
 impl Pull {
+    /// Whoever is asked for pages now.
+    pub(super) fn asked_peers(&self) -> std::collections::BTreeSet<PeerId> {
+        self.in_flight.iter().map(|(_, peer, _)| *peer).collect()
+    }
+
     pub(super) fn is_busy(&self) -> bool {
         !self.in_flight.is_empty() || self.verifying > 0
     }
@@ -147,6 +152,9 @@ impl World {
     /// Asks for what is missing of a log, as far as sources and limits permit.
     pub(super) fn pull(&mut self, id: &ThreadId, log_id: &LogId, context: &mut Context<'_>) {
         let now = context.time();
+        if !self.may_pull(id, log_id, context) {
+            return;
+        }
         let Some(thread) = self.threads.get_mut(id) else { return };
         let topic = thread.topic();
         let Some(log) = thread.hot().and_then(|hot| hot.logs.get_mut(log_id)) else { return };
@@ -296,6 +304,7 @@ impl World {
         context: &mut Context<'_>,
     ) {
         let last = heads.last().map(|head| head.log);
+        let told: Vec<_> = heads.iter().map(|head| (head.log, head.counter)).collect();
         for head in heads {
             self.on_head(peer, id, &head, Duration::ZERO, context);
             if let Some(fork) = &head.fork {
@@ -303,8 +312,11 @@ impl World {
             }
             // From the peer itself, so this is what it has, and no less.
             if let Some(source) = self.log_mut(id, &head.log).and_then(|log| log.sources.get_mut(&peer)) {
-                (source.counter, source.claimed) = (head.counter, head.counter);
+                (source.counter, source.claimed, source.acknowledged) = (head.counter, head.counter, head.counter);
             }
+        }
+        if !told.is_empty() {
+            context.push(Effect::Acknowledged { thread: id.clone(), peer, heads: told });
         }
         let topic = self.threads.get(id).map(Thread::topic);
         if let (true, Some(after), Some(topic)) = (more, last, topic) {

@@ -1,6 +1,7 @@
 //! Pushing own records to connected peers: writers first, then followers, one push per peer in flight, all that is new in each.
 
 use super::{
+    effect::Effect,
     engine::{Context, World},
     limits::{MAX_PUSH_BYTES, MAX_PUSHED_BLOCK_BYTES},
     log::Log,
@@ -29,8 +30,13 @@ impl World {
         let mut peers: Vec<(Role, PeerId)> = Vec::with_capacity(thread.peers.len());
         for peer in &thread.peers {
             let Some(session) = self.sessions.get_mut(peer) else { continue };
+            let standing = session.proven.get(&topic).copied().unwrap_or_default();
+            // It would refuse them.
+            if standing.terms.is_full {
+                continue;
+            }
             session.push_due.insert((id.clone(), *log));
-            peers.push((session.proven.get(&topic).copied().unwrap_or(Role::Follower), *peer));
+            peers.push((standing.role, *peer));
         }
         peers.sort_unstable_by(|a, b| b.cmp(a));
         for (_, peer) in peers {
@@ -98,6 +104,7 @@ impl World {
         if let Some(session) = self.sessions.get_mut(&peer) {
             session.pushing = false;
         }
+        let mut heads = Vec::with_capacity(runs.len());
         for run in runs {
             let Some(log) = self.log_mut(id, &run.log) else { continue };
             let Some(ack) = acks.and_then(|acks| acks.iter().find(|ack| ack.log == run.log)) else {
@@ -106,13 +113,18 @@ impl World {
                 continue;
             };
             let counter = ack.counter.min(log.state.counter());
-            log.sources.entry(peer).or_default().counter = counter;
+            let source = log.sources.entry(peer).or_default();
+            (source.counter, source.acknowledged) = (counter, counter);
+            heads.push((run.log, counter));
             // Whoever has come no further with what it was sent has its reasons: a gap that it pulls, or a fork.
             let moved = counter >= run.last || counter < run.before;
             let due = !ack.busy && moved && counter < log.durable_counter();
             if due && let Some(session) = self.sessions.get_mut(&peer) {
                 session.push_due.insert((id.clone(), run.log));
             }
+        }
+        if !heads.is_empty() {
+            context.push(Effect::Acknowledged { thread: id.clone(), peer, heads });
         }
         if acks.is_some() {
             self.push_due(&peer, context);

@@ -3,7 +3,7 @@
 use std::{ops::Bound, sync::Arc};
 
 use super::{
-    effect::{Effect, InboundId, Misbehaviour, RequestId, Serve},
+    effect::{Effect, InboundId, Misbehaviour, Outcome, RequestId, Serve},
     engine::{Context, World},
     hot::Thread,
     ingest::Origin,
@@ -37,6 +37,8 @@ pub(super) enum Asked {
     Push { peer: PeerId, thread: ThreadId, runs: Vec<PushedRun> },
     /// Blocks.
     Blocks { peer: PeerId, thread: ThreadId },
+    /// An invitation, for a caller of the API.
+    Invite { peer: PeerId, request: RequestId },
     /// CIDs of the own chain, to compare valid records with.
     Cids { thread: ThreadId, log: LogId, records: Vec<Arc<VerifiedRecord>>, origin: Origin },
     /// Whether the own chain has the peer's head.
@@ -69,7 +71,8 @@ impl Asked {
             | Asked::Descend { peer, .. }
             | Asked::Inert { peer, .. }
             | Asked::Push { peer, .. }
-            | Asked::Blocks { peer, .. } => Some(*peer),
+            | Asked::Blocks { peer, .. }
+            | Asked::Invite { peer, .. } => Some(*peer),
             Asked::Cids { .. }
             | Asked::HasHead { .. }
             | Asked::BeforeFork { .. }
@@ -88,9 +91,9 @@ impl Asked {
     }
 
     /// The thread that the question is about.
-    fn about(&self) -> Option<&ThreadId> {
+    pub(super) fn about(&self) -> Option<&ThreadId> {
         match self {
-            Asked::Proofs { .. } | Asked::Edges { .. } => None,
+            Asked::Proofs { .. } | Asked::Edges { .. } | Asked::Invite { .. } => None,
             Asked::Push { thread, .. }
             | Asked::Missing { thread }
             | Asked::Heads { thread, .. }
@@ -130,8 +133,7 @@ impl World {
             Request::Edges(nodes) => self.on_edges(peer, inbound, nodes, context),
             Request::Push(envelopes) => self.on_push(peer, inbound, envelopes, context),
             Request::Invite { sealed } => {
-                context.push(Effect::Invited { peer, sealed });
-                context.push(Effect::Respond { inbound, response: Response::Invite });
+                context.push(Effect::Invited { peer, inbound, sealed });
             }
             Request::Heads { topic, after } => {
                 let Some(thread) = self.proven_thread(&peer, &topic, inbound, context) else { return };
@@ -196,6 +198,16 @@ impl World {
         context: &mut Context<'_>,
     ) {
         let Some(asked) = context.shared.asked.remove(&request) else { return };
+        if let Asked::Invite { request, .. } = asked {
+            let answer = match result {
+                Ok(Response::Invite(answer)) => Ok(answer),
+                Ok(Response::Refusal(Refusal::Malformed)) => Err(Failure::Malformed),
+                Ok(_) => Err(Failure::Busy),
+                Err(failure) => Err(failure),
+            };
+            return context.reply(request, Ok(Outcome::Invited(answer)));
+        }
+        self.note_trouble(&asked, &result);
         // A refusal counts as a failure of the request; what did not fit the question is the peer's fault.
         let result = match result {
             Ok(Response::Refusal(refusal)) => {
@@ -278,7 +290,7 @@ impl World {
                 self.list_again(&peer, &thread, &log);
                 peer
             }
-            Asked::Descend { peer, .. } => peer,
+            Asked::Descend { peer, .. } | Asked::Invite { peer, .. } => peer,
             Asked::Cids { .. }
             | Asked::HasHead { .. }
             | Asked::BeforeFork { .. }

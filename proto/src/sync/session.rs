@@ -14,25 +14,43 @@ use super::{
         DISCOVER_INTERVAL, ENOUGH_PEERS, MAX_HEAD_REQUESTS, MAX_SESSIONS, PROVE_RETRY, SYNC_INTERVAL, SYNC_RETRY,
     },
     serve::Asked,
+    status::Trouble,
     timers::Timer,
 };
 use crate::{
     PeerId,
     id::{LogId, ThreadId, TopicId},
     keys::{AccessKey, Direction},
-    wire::{Node, Prefix, Proof, Request, Response, Role, limits::MAX_PROOFS},
+    wire::{Node, Prefix, Proof, Request, Response, Role, Terms, limits::MAX_PROOFS},
 };
+
+/// What a peer says of itself in a thread.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Standing {
+    pub(super) role: Role,
+    pub(super) terms: Terms,
+    /// When it proved access.
+    since: Duration,
+}
 
 /// A connected peer.
 #[derive(Debug, Default)]
 pub(super) struct Session {
     /// Threads that both have proven to each other, with the role that the peer gives itself.
-    pub(super) proven: BTreeMap<TopicId, Role>,
+    pub(super) proven: BTreeMap<TopicId, Standing>,
     /// Threads that were proven once and are gone: what the peer asks of them is late, not impertinent.
     pub(super) left: BTreeSet<TopicId>,
     /// A comparison of edges is under way; another one was asked for meanwhile.
     pub(super) comparing: usize,
     pub(super) compare_again: bool,
+    /// A request of the comparison that is under way came to nothing.
+    pub(super) broken: bool,
+    /// When the last comparison that ended well began, and which threads it found to differ: in all others the peer had what was here then.
+    pub(super) agreed: Option<(Duration, BTreeSet<ThreadId>)>,
+    /// The same of the comparison that is under way.
+    pub(super) comparison: (Duration, BTreeSet<ThreadId>),
+    /// What last went wrong with each thread, until it goes well again.
+    pub(super) troubles: BTreeMap<ThreadId, Trouble>,
     /// Threads whose heads are to be asked for, and how many requests for heads are in flight.
     pub(super) heads_due: VecDeque<ThreadId>,
     pub(super) heads_in_flight: usize,
@@ -55,6 +73,14 @@ impl Session {
         self.push_due.retain(|(due, _)| due != id);
         self.inert_listed.retain(|(listed, _), _| listed != id);
         self.stalled.retain(|(stalled, _)| stalled != id);
+        self.troubles.remove(id);
+    }
+
+    /// Whether the peer has all that is here of a thread, which last changed at a time.
+    pub(super) fn agrees(&self, id: &ThreadId, topic: &TopicId, changed: Duration) -> bool {
+        let Some((at, differing)) = &self.agreed else { return false };
+        let proven = self.proven.get(topic).is_some_and(|standing| standing.since < *at);
+        proven && changed < *at && !differing.contains(id)
     }
 }
 
@@ -139,6 +165,7 @@ impl World {
                 topic: thread.topic(),
                 mac: thread.access().proof(&me, peer, Direction::Request),
                 role: thread.role(),
+                terms: thread.terms(),
             });
             context.ask(*peer, Request::Proofs(proofs.collect()), Asked::Proofs { peer: *peer });
         }
@@ -164,9 +191,9 @@ impl World {
             let mac = access.proof(&peer, &me, Direction::Response);
             // Nobody is scored for a wrong proof either: a ban would tell that the thread is here.
             let Some(thread) = thread.filter(|_| right) else { continue };
-            answer.push(Proof { topic: proof.topic, mac, role: thread.role() });
+            answer.push(Proof { topic: proof.topic, mac, role: thread.role(), terms: thread.terms() });
             let id = thread.id.clone();
-            news |= self.set_proven(peer, &id, proof.topic, proof.role, context);
+            news |= self.set_proven(peer, &id, &proof, context);
         }
         context.push(Effect::Respond { inbound, response: Response::Proofs(answer) });
         if news {
@@ -191,7 +218,7 @@ impl World {
                 continue;
             }
             let id = thread.id.clone();
-            self.set_proven(peer, &id, proof.topic, proof.role, context);
+            self.set_proven(peer, &id, &proof, context);
             proven = true;
         }
         if proven {
@@ -200,17 +227,11 @@ impl World {
     }
 
     /// Returns whether the peer is new to the thread.
-    fn set_proven(
-        &mut self,
-        peer: PeerId,
-        id: &ThreadId,
-        topic: TopicId,
-        role: Role,
-        context: &mut Context<'_>,
-    ) -> bool {
+    fn set_proven(&mut self, peer: PeerId, id: &ThreadId, proof: &Proof, context: &mut Context<'_>) -> bool {
         let Some(session) = self.sessions.get_mut(&peer) else { return false };
         let Some(thread) = self.threads.get_mut(id) else { return false };
-        session.proven.insert(topic, role);
+        let since = session.proven.get(&proof.topic).map_or(context.time(), |standing| standing.since);
+        session.proven.insert(proof.topic, Standing { role: proof.role, terms: proof.terms, since });
         if !thread.peers.insert(peer) {
             return false;
         }
@@ -243,6 +264,7 @@ impl World {
             return;
         }
         session.comparing = 1;
+        session.comparison = (context.time(), BTreeSet::new());
         let prefix = Prefix::root();
         let digest = self.digest(peer, &prefix);
         let body = Request::Edges(vec![Node { prefix, digest }]);
@@ -253,12 +275,15 @@ impl World {
     pub(super) fn compared(&mut self, peer: &PeerId, failed: bool, context: &mut Context<'_>) {
         let Some(session) = self.sessions.get_mut(peer) else { return };
         session.comparing = session.comparing.saturating_sub(1);
+        session.broken |= failed;
         if session.comparing > 0 {
             return;
         }
-        if failed {
-            context.after(SYNC_RETRY, Timer::Compare(*peer));
-        } else if std::mem::take(&mut session.compare_again) {
+        if std::mem::take(&mut session.broken) {
+            return context.after(SYNC_RETRY, Timer::Compare(*peer));
+        }
+        session.agreed = Some(std::mem::take(&mut session.comparison));
+        if std::mem::take(&mut session.compare_again) {
             self.compare_now(peer, context);
         }
     }

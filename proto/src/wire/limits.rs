@@ -36,7 +36,9 @@ pub const MAX_PUSH_ENVELOPES: usize = 256;
 pub const MAX_INERT_RECORDS: usize = 8_192;
 /// Blocks asked for at once: 256 of the average chunk are 64 MiB, enough to keep pages flowing.
 pub const MAX_BLOCK_CIDS: usize = 256;
-/// Bytes of a sealed invite: the longest ticket, and what sealing adds.
-pub const MAX_INVITE_BYTES: usize = crate::limits::MAX_TICKET_CHARACTERS + 1024;
+/// Bytes of a sealed invitation: all that can be sealed to a key, twice what the keys of 256 epochs and 16 addresses take.
+pub const MAX_INVITE_BYTES: usize = crate::limits::MAX_SEALED_KEY_SET_BYTES;
+/// Days that bodies are kept, at most, where they are not kept for good: a hundred years.
+pub const MAX_BODIES_DAYS: u32 = 36_525;
 /// Bytes of a peer id; those in use have 38 (inlined ed25519 key) or 34 (SHA-256).
 pub const MAX_PEER_ID_BYTES: usize = 66;

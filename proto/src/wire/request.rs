@@ -49,9 +49,9 @@ pub enum Request {
         /// Which, in the order in which they are wanted.
         cids: Vec<Cid>,
     },
-    /// An invite: a ticket sealed to the recipient's identity.
+    /// An invitation to follow a thread, or what is said of one afterwards.
     Invite {
-        /// The sealed ticket.
+        /// An [`Invitation`](crate::invitation::Invitation), sealed to the recipient's node key.
         sealed: Bytes,
     },
 }

@@ -3,7 +3,7 @@ use std::fmt;
 use bytes::Bytes;
 use prost::Message;
 
-use super::{Envelope, Error, Head, Opened, Proof, error::check_frame, field, limits, pb, shape};
+use super::{Envelope, Error, Head, InviteAnswer, Opened, Proof, error::check_frame, field, limits, pb, shape};
 use crate::{KeyId, LogId, TopicId};
 
 /// The answer to a [`Request`](super::Request): its counterpart, or a refusal.
@@ -43,8 +43,8 @@ pub enum Response {
         /// Whether asking again for the rest makes sense.
         more: bool,
     },
-    /// The invite has arrived.
-    Invite,
+    /// What became of an invitation.
+    Invite(InviteAnswer),
     /// No answer, and why.
     Refusal(Refusal),
 }
@@ -82,6 +82,10 @@ pub enum Refusal {
     Malformed,
     /// The responder's own failure, e.g. its disk.
     Internal,
+    /// Nothing more of the thread is taken: what it may use there is used up.
+    Full,
+    /// More records than the responder takes in this time; it asks for them later.
+    TooFast,
 }
 
 impl Response {
@@ -117,7 +121,7 @@ impl Response {
             Self::Inert { .. } => "inert",
             Self::Push(_) => "push",
             Self::Blocks { .. } => "blocks",
-            Self::Invite => "invite",
+            Self::Invite(_) => "invite",
             Self::Refusal(_) => "refusal",
         }
     }
@@ -140,7 +144,7 @@ impl fmt::Debug for Response {
             Self::Blocks { blocks, more } => {
                 f.debug_struct("Blocks").field("blocks", &blocks.len()).field("more", more).finish()
             }
-            Self::Invite => f.write_str("Invite"),
+            Self::Invite(answer) => f.debug_tuple("Invite").field(answer).finish(),
             Self::Refusal(refusal) => f.debug_tuple("Refusal").field(refusal).finish(),
         }
     }
@@ -180,7 +184,7 @@ impl TryFrom<pb::Response> for Response {
                 field::blocks("BlocksResponse.blocks", &blocks.blocks)?;
                 Self::Blocks { blocks: blocks.blocks, more: blocks.more }
             }
-            Kind::Invite(pb::InviteResponse {}) => Self::Invite,
+            Kind::Invite(invite) => Self::Invite(invite.try_into()?),
             Kind::Refusal(refusal) => Self::Refusal(refusal.try_into()?),
         })
     }
@@ -207,7 +211,7 @@ impl From<Response> for pb::Response {
             }
             Response::Push(acks) => Kind::Push(pb::PushResponse { acks: acks.into_iter().map(Into::into).collect() }),
             Response::Blocks { blocks, more } => Kind::Blocks(pb::BlocksResponse { blocks, more }),
-            Response::Invite => Kind::Invite(pb::InviteResponse {}),
+            Response::Invite(answer) => Kind::Invite(answer.into()),
             Response::Refusal(refusal) => Kind::Refusal(refusal.into()),
         };
         Self { kind: Some(kind) }
@@ -263,6 +267,8 @@ impl TryFrom<pb::Refusal> for Refusal {
             Ok(Code::Busy) => Ok(Self::Busy),
             Ok(Code::Malformed) => Ok(Self::Malformed),
             Ok(Code::Internal) => Ok(Self::Internal),
+            Ok(Code::Full) => Ok(Self::Full),
+            Ok(Code::TooFast) => Ok(Self::TooFast),
             Ok(Code::Unspecified) | Err(_) => Err(Error::Unknown { field: "Refusal.code", value: refusal.code.into() }),
         }
     }
@@ -276,6 +282,8 @@ impl From<Refusal> for pb::Refusal {
             Refusal::Busy => Code::Busy,
             Refusal::Malformed => Code::Malformed,
             Refusal::Internal => Code::Internal,
+            Refusal::Full => Code::Full,
+            Refusal::TooFast => Code::TooFast,
         };
         Self { code: code.into() }
     }

@@ -73,6 +73,8 @@ static INERT_RESPONSE: Shape = Shape(&[repeated(1, "InertResponse.records", limi
 static PUSH_RESPONSE: Shape = Shape(&[repeated(1, "PushResponse.acks", limits::MAX_PUSH_ENVELOPES, ACK_BYTES)]);
 static BLOCKS_RESPONSE: Shape =
     Shape(&[repeated(1, "BlocksResponse.blocks", limits::MAX_BLOCK_CIDS, limits::MIN_SEALED_BYTES)]);
+static ACCEPTED: Shape = Shape(&[repeated(2, "Accepted.addresses", crate::limits::MAX_ADDRESSES, 1)]);
+static INVITE_RESPONSE: Shape = Shape(&[message(1, "InviteResponse.accepted", &ACCEPTED)]);
 static NOTHING: Shape = Shape(&[]);
 
 pub(super) static GOSSIP: Shape =
@@ -95,7 +97,7 @@ pub(super) static RESPONSE: Shape = Shape(&[
     message(5, "Response.inert", &INERT_RESPONSE),
     message(6, "Response.push", &PUSH_RESPONSE),
     message(7, "Response.blocks", &BLOCKS_RESPONSE),
-    message(8, "Response.invite", &NOTHING),
+    message(8, "Response.invite", &INVITE_RESPONSE),
     message(15, "Response.refusal", &NOTHING),
 ]);
 

@@ -68,7 +68,22 @@ fn head() -> impl Strategy<Value = Head> {
 
 fn proof() -> impl Strategy<Value = Proof> {
     let role = prop_oneof![Just(Role::Follower), Just(Role::Reader), Just(Role::Writer)];
-    (topic(), any::<[u8; 32]>(), role).prop_map(|(topic, mac, role)| Proof { topic, mac, role })
+    (topic(), any::<[u8; 32]>(), role, days(), any::<bool>()).prop_map(|(topic, mac, role, bodies_days, is_full)| {
+        Proof { topic, mac, role, terms: Terms { bodies_days, is_full } }
+    })
+}
+
+fn days() -> impl Strategy<Value = Option<std::num::NonZeroU32>> {
+    (0..=limits::MAX_BODIES_DAYS).prop_map(std::num::NonZeroU32::new)
+}
+
+fn invite_answer() -> impl Strategy<Value = InviteAnswer> {
+    let address = any::<[u8; 4]>().prop_map(|ip| crate::Multiaddr::from(std::net::Ipv4Addr::from(ip)));
+    prop_oneof![
+        (days(), vec(address, 0..=crate::limits::MAX_ADDRESSES))
+            .prop_map(|(bodies_days, addresses)| InviteAnswer::Accepted { bodies_days, addresses }),
+        prop::sample::select(Declined::ALL.to_vec()).prop_map(InviteAnswer::Declined),
+    ]
 }
 
 fn prefix() -> impl Strategy<Value = Prefix> {
@@ -110,8 +125,14 @@ fn response() -> impl Strategy<Value = Response> {
         counter,
         busy,
     });
-    let refusal =
-        prop_oneof![Just(Refusal::Unknown), Just(Refusal::Busy), Just(Refusal::Malformed), Just(Refusal::Internal),];
+    let refusal = prop_oneof![
+        Just(Refusal::Unknown),
+        Just(Refusal::Busy),
+        Just(Refusal::Malformed),
+        Just(Refusal::Internal),
+        Just(Refusal::Full),
+        Just(Refusal::TooFast),
+    ];
     prop_oneof![
         vec(proof(), 0..4).prop_map(Response::Proofs),
         vec(opened(), 0..4).prop_map(Response::Edges),
@@ -121,7 +142,7 @@ fn response() -> impl Strategy<Value = Response> {
         (vec(inert, 0..4), any::<bool>()).prop_map(|(records, more)| Response::Inert { records, more }),
         vec(ack, 0..4).prop_map(Response::Push),
         (vec(sealed(), 0..4), any::<bool>()).prop_map(|(blocks, more)| Response::Blocks { blocks, more }),
-        Just(Response::Invite),
+        invite_answer().prop_map(Response::Invite),
         refusal.prop_map(Response::Refusal),
     ]
 }
@@ -235,7 +256,12 @@ fn another_envelope_version_is_refused_by_name() {
 fn unknown_codes_and_kinds_are_refused_by_name() {
     let refusal = pb::Refusal { code: 99 };
     assert_eq!(Refusal::try_from(refusal).unwrap_err().to_string(), "Refusal.code 99 is not known");
-    let mut proof = pb::proofs::Proof::from(Proof { topic: topic_of([1; 32]), mac: [2; 32], role: Role::Writer });
+    let mut proof = pb::proofs::Proof::from(Proof {
+        topic: topic_of([1; 32]),
+        mac: [2; 32],
+        role: Role::Writer,
+        terms: Terms::default(),
+    });
     proof.role = 3;
     assert_eq!(Proof::try_from(proof).unwrap_err().to_string(), "Proof.role 3 is not known");
     assert!(matches!(Request::decode(Bytes::new()), Err(Error::Missing { field: "Request.kind" })));
@@ -307,7 +333,7 @@ fn a_full_page_and_one_more_block_of_the_largest_size_fit_into_a_frame() {
     let fork = Some(Fork { counter: u64::MAX, inert: u64::MAX, inert_digest: [9; 32] });
     let head = Head { log: log_of([1; 32]), counter: u64::MAX, cid: Some(block::cid(b"")), fork };
     assert!(Response::Heads { heads: vec![head; limits::MAX_HEADS], more: true }.encode().is_ok());
-    let proof = Proof { topic: topic_of([1; 32]), mac: [2; 32], role: Role::Writer };
+    let proof = Proof { topic: topic_of([1; 32]), mac: [2; 32], role: Role::Writer, terms: Terms::default() };
     assert!(Request::Proofs(vec![proof; limits::MAX_PROOFS]).encode().is_ok());
     let edges = vec![Edge { topic: topic_of([1; 32]), edge: [2; 16] }; limits::MAX_EDGES];
     assert!(
@@ -373,7 +399,12 @@ fn contents_and_proofs_stay_out_of_debug_output() {
     let text = format!(
         "{:?} {:?} {:?}",
         Request::Push(vec![an_envelope()]),
-        Request::Proofs(vec![Proof { topic: topic_of([1; 32]), mac: [251; 32], role: Role::Reader }]),
+        Request::Proofs(vec![Proof {
+            topic: topic_of([1; 32]),
+            mac: [251; 32],
+            role: Role::Reader,
+            terms: Terms::default()
+        }]),
         Response::Blocks { blocks: vec![Bytes::from_static(&[252; 40])], more: false },
     );
     assert!(!text.contains("251") && !text.contains("252") && !text.contains(r"\xfc"), "{text}");

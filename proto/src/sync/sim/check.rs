@@ -220,7 +220,7 @@ impl Simulation {
             | Response::Inert { .. }
             | Response::Push(_)
             | Response::Blocks { .. }
-            | Response::Invite
+            | Response::Invite(_)
             | Response::Refusal(_) => {}
         }
     }

@@ -14,6 +14,10 @@ use super::{
     simulation::{Event, Simulation},
     trace::{Acknowledged, name},
 };
+use crate::{
+    PeerId,
+    id::{LogId, ThreadId},
+};
 
 /// Time that a verification takes: its order among others is not kept.
 const VERIFICATION: std::ops::Range<u64> = 50..800;
@@ -61,6 +65,7 @@ impl Simulation {
             Effect::Subscribe { topic } => assert!(self.node_mut(id).subscribed.insert(topic), "subscribed twice"),
             Effect::Unsubscribe { topic } => assert!(self.node_mut(id).subscribed.remove(&topic), "not subscribed"),
             Effect::Provide { .. } | Effect::Addresses { .. } | Effect::Invited { .. } => {}
+            Effect::Acknowledged { thread, peer, heads } => self.on_acknowledged(id, &thread, &peer, heads),
             Effect::BlocksArrived { thread } => {
                 self.trace.blocks_arrived.insert((id, thread));
             }
@@ -78,6 +83,22 @@ impl Simulation {
                     "forks only move down"
                 );
             }
+        }
+    }
+
+    /// Whatever an honest peer has said to have must be on its disk, synced.
+    fn on_acknowledged(&mut self, by: NodeId, thread: &ThreadId, peer: &PeerId, heads: Vec<(LogId, u64)>) {
+        let peer = self.find_peer(peer);
+        let node = self.node(peer);
+        let honest = node.malice.is_none() && !self.trace.restored.contains(&peer);
+        if let Some(image) = node.disk.synced.threads.get(thread).filter(|_| honest) {
+            for (log, counter) in &heads {
+                let there = image.logs.get(log).map_or(0, |log| log.main.len() as u64);
+                assert!(there >= *counter, "{counter} of {} were acknowledged and {there} are on disk", log.short());
+            }
+        }
+        for (log, counter) in heads {
+            self.trace.acknowledged_heads.insert((by, peer, thread.clone(), log), counter);
         }
     }
 

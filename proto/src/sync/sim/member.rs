@@ -313,6 +313,7 @@ impl Simulation {
     /// Puts a backup onto the disk of a node that is down.
     pub fn restore(&mut self, node: NodeId, image: super::Image) {
         assert!(!self.is_up(node), "a backup is restored while the node is down");
+        self.trace.restored.insert(node);
         let disk = &mut self.node_mut(node).disk;
         disk.written = image.clone();
         disk.synced = image;

@@ -273,7 +273,7 @@ fn items(input: &Input) -> usize {
         Response::Records { .. }
         | Response::Inert { .. }
         | Response::Blocks { .. }
-        | Response::Invite
+        | Response::Invite(_)
         | Response::Refusal(_) => 1,
     };
     match input {

@@ -73,6 +73,10 @@ pub struct Trace {
     pub replies: BTreeMap<(NodeId, RequestId), Result<Outcome, AppendError>>,
     /// Appends that were acknowledged.
     pub acknowledged: Vec<Acknowledged>,
+    /// How far a node knows another one to have a log on disk.
+    pub acknowledged_heads: BTreeMap<(NodeId, NodeId, ThreadId, LogId), u64>,
+    /// Nodes whose disk went back in time.
+    pub restored: BTreeSet<NodeId>,
     /// Who scored whom for what, how often.
     pub penalties: BTreeMap<(NodeId, NodeId, &'static str), usize>,
     /// Newest wake-up of each log at each node.
