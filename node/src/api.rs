@@ -12,6 +12,7 @@ mod descriptors;
 mod entry;
 mod error;
 mod file;
+mod follow;
 mod limits;
 pub mod pb;
 mod peer;

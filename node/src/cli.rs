@@ -13,6 +13,7 @@ mod context;
 mod daemon;
 mod db;
 mod exit;
+mod follower;
 mod format;
 mod id;
 mod init;

@@ -15,7 +15,7 @@ pub use error::Error;
 pub use key::Key;
 pub use layers::{Effective, Layers, Origin};
 pub(crate) use settings::MAX_NAME_BYTES;
-pub use settings::{Config, Dht, LogFormat, Relay};
+pub use settings::{Allowed, Config, Dht, Follow, LogFormat, Relay};
 pub use template::template;
 pub use token::Token;
 pub use value::Raw;

@@ -6,6 +6,7 @@
 mod append;
 mod database;
 mod error;
+mod follow;
 mod log;
 mod object;
 mod peer;
@@ -20,6 +21,7 @@ pub use database::{
     Folded, NoCursor, Point, Restored, Reverted, WatchItem, WatchQuery, WatchStep,
 };
 pub use error::{BoxError, Error, ErrorKind};
+pub use follow::{FollowedThread, FollowerInfo};
 pub use log::{Author, Body, Control, Entry, Event, EventKind, LogItem, LogQuery, Time};
 pub use object::{Content, Object};
 pub use peer::{Addresses, Direction, PeerInfo};

@@ -22,6 +22,7 @@ mod entry;
 mod executor;
 mod feed;
 mod files;
+mod follow;
 mod handle;
 mod health;
 mod keyring;

@@ -16,7 +16,8 @@ use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
 use prost::Message;
 use serde::{Serialize, de::DeserializeOwned};
 use spool_proto::{
-    Address, Cid, DeviceId, Identity, IdentityKey, KeyId, LogId, PeerId, ThreadId, ThreadKeys, Ticket, TopicId, block,
+    Address, Cid, DeviceId, Identity, IdentityKey, Invitation, KeyId, LogId, PeerId, ThreadId, ThreadKeys, Ticket,
+    TopicId, block,
     body::{self, Manifest, content_key, open_body, open_chunk},
     cbor,
     event::{self, Content, Event},
@@ -231,6 +232,19 @@ fn key_sets_tickets_and_addresses_are_read() {
     assert_eq!(identity().public().to_string(), vector.sealed_to);
     assert_eq!(*identity().open("ticket", &sealed).unwrap(), vector.text.as_bytes());
 
+    for vector in &vectors.invitations {
+        let recipient = SigningKey::from_bytes(&vector.recipient_seed.array());
+        let sender: PeerId = vector.from.parse().unwrap();
+        let invitation = Invitation::open(&recipient, &sender, &vector.sealed.0).unwrap();
+        assert_eq!((&invitation.act, invitation.identity), (&from_cbor(&vector.act), identity().public()));
+        assert_eq!((invitation.to.to_string(), invitation.issued_millis), (vector.to.clone(), vector.issued_millis));
+        let sealed =
+            identity().invite(invitation.act, sender, invitation.to, vector.issued_millis, vector.entropy.array());
+        assert_eq!(sealed.unwrap(), vector.sealed.0);
+        // The plaintext ends in the identity's signature over `signed`.
+        let plaintext = hpke::open(&recipient, hpke::INVITATION, &vector.sealed.0).unwrap();
+        assert!(is_signed(&identity().public().verifying_key(), &vector.signed, plaintext.last_chunk().unwrap()));
+    }
     for vector in &vectors.addresses {
         let address: Address = vector.text.parse().unwrap();
         assert_eq!(address, Address::from_bytes(&vector.bytes.0).unwrap());

@@ -86,6 +86,30 @@ impl Spool for Service {
         Ok(Response::new(pb::RemoveThreadResponse {}))
     }
 
+    async fn add_follower(&self, request: Request<pb::AddFollowerRequest>) -> Answer<pb::Follower> {
+        let pb::AddFollowerRequest { thread, peer, code } = request.into_inner();
+        Ok(Response::new(self.node.add_follower(&peer, &id("thread", &thread)?, code).await?.into()))
+    }
+
+    async fn list_followers(&self, request: Request<pb::ListFollowersRequest>) -> Answer<pb::ListFollowersResponse> {
+        let thread = request.get_ref().thread.as_deref().map(|thread| id("thread", thread)).transpose()?;
+        let followers = self.node.list_followers(thread.as_ref())?.into_iter().map(Into::into).collect();
+        let followed = if thread.is_some() { Vec::new() } else { self.node.list_followed() };
+        let followed = followed.into_iter().map(Into::into).collect();
+        Ok(Response::new(pb::ListFollowersResponse { followers, followed }))
+    }
+
+    async fn remove_follower(&self, request: Request<pb::RemoveFollowerRequest>) -> Answer<pb::RemoveFollowerResponse> {
+        let pb::RemoveFollowerRequest { thread, peer } = request.into_inner();
+        let told = self.node.remove_follower(&peer, &id("thread", &thread)?).await?;
+        Ok(Response::new(pb::RemoveFollowerResponse { told }))
+    }
+
+    async fn drop_followed(&self, request: Request<pb::DropFollowedRequest>) -> Answer<pb::DropFollowedResponse> {
+        let (nodes, told) = self.node.drop_followed(&id("thread", &request.get_ref().thread)?).await?;
+        Ok(Response::new(pb::DropFollowedResponse { nodes: nodes as u32, told: told as u32 }))
+    }
+
     async fn list_keys(&self, request: Request<pb::ListKeysRequest>) -> Answer<pb::ListKeysResponse> {
         let epochs = self.node.keys(&id("thread", &request.get_ref().thread)?).await?;
         Ok(Response::new(pb::ListKeysResponse { epochs: epochs.into_iter().map(Into::into).collect() }))

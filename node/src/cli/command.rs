@@ -11,7 +11,7 @@ use tokio::runtime::Builder;
 use super::context::Context;
 use super::exit::{EXIT_CODES, Exit, Failure};
 use super::output::Output;
-use super::{append, bench, config, daemon, db, id, init, log, object, peers, stat, sync, thread, verify};
+use super::{append, bench, config, daemon, db, follower, id, init, log, object, peers, stat, sync, thread, verify};
 
 /// A peer-to-peer node for threads: encrypted logs of several writers, replicated by followers that cannot read them
 #[derive(Debug, Parser)]
@@ -58,6 +58,8 @@ enum Command {
     Id(id::Args),
     #[command(subcommand)]
     Thread(thread::Args),
+    #[command(subcommand)]
+    Follower(follower::Args),
     Append(append::Args),
     Log(log::Args),
     Get(object::GetArgs),
@@ -159,6 +161,7 @@ async fn one(context: &mut Context, command: Command) -> Result<(), Failure> {
         Command::Daemon(args) => daemon::run(context, args).await,
         Command::Id(args) => id::run(context, args).await,
         Command::Thread(args) => thread::run(context, args).await,
+        Command::Follower(args) => follower::run(context, args).await,
         Command::Append(args) => append::run(context, args).await,
         Command::Log(args) => log::run(context, args).await,
         Command::Get(args) => object::get(context, args).await,

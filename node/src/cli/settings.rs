@@ -47,7 +47,7 @@ fn is_flag(key: Key) -> bool {
 }
 
 fn is_list(key: Key) -> bool {
-    matches!(key, Key::Listen | Key::Announce | Key::Bootstrap | Key::WebOrigins)
+    matches!(key, Key::Listen | Key::Announce | Key::Bootstrap | Key::WebOrigins | Key::FollowAllow)
 }
 
 fn value_name(key: Key) -> &'static str {
@@ -58,6 +58,10 @@ fn value_name(key: Key) -> &'static str {
         Key::WebOrigins => "ORIGIN",
         Key::MaxConnections
         | Key::MaxConnectionsPerPeer
+        | Key::FollowMaxThreads
+        | Key::FollowMaxMib
+        | Key::FollowMaxRecordsPerSecond
+        | Key::FollowBodiesDays
         | Key::CacheMib
         | Key::MaxDocumentKib
         | Key::MaxTransactionKib
@@ -68,6 +72,9 @@ fn value_name(key: Key) -> &'static str {
         | Key::TransactionMemoryMib => "NUMBER",
         Key::Dht => "auto|client|server|off",
         Key::Relay => "client|server|off",
+        Key::Follow => "off|allow|code|open",
+        Key::FollowAllow => "PEER|IDENTITY",
+        Key::FollowCode => "CODE",
         Key::Durability => "sync|relaxed",
         Key::LogFormat => "text|json",
         Key::Log => "FILTER",

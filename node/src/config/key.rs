@@ -21,6 +21,13 @@ pub enum Key {
     Web,
     WebOrigins,
     Http,
+    Follow,
+    FollowAllow,
+    FollowCode,
+    FollowMaxThreads,
+    FollowMaxMib,
+    FollowMaxRecordsPerSecond,
+    FollowBodiesDays,
     Durability,
     CacheMib,
     MaxDocumentKib,
@@ -36,7 +43,7 @@ pub enum Key {
 
 impl Key {
     /// All settings, in the order in which they are shown.
-    pub const ALL: [Key; 25] = [
+    pub const ALL: [Key; 32] = [
         Self::Name,
         Self::Listen,
         Self::Announce,
@@ -51,6 +58,13 @@ impl Key {
         Self::Web,
         Self::WebOrigins,
         Self::Http,
+        Self::Follow,
+        Self::FollowAllow,
+        Self::FollowCode,
+        Self::FollowMaxThreads,
+        Self::FollowMaxMib,
+        Self::FollowMaxRecordsPerSecond,
+        Self::FollowBodiesDays,
         Self::Durability,
         Self::CacheMib,
         Self::MaxDocumentKib,
@@ -81,6 +95,13 @@ impl Key {
             Self::Web => "web",
             Self::WebOrigins => "web-origins",
             Self::Http => "http",
+            Self::Follow => "follow",
+            Self::FollowAllow => "follow-allow",
+            Self::FollowCode => "follow-code",
+            Self::FollowMaxThreads => "follow-max-threads",
+            Self::FollowMaxMib => "follow-max-mib",
+            Self::FollowMaxRecordsPerSecond => "follow-max-records-per-second",
+            Self::FollowBodiesDays => "follow-bodies-days",
             Self::Durability => "durability",
             Self::CacheMib => "cache-mib",
             Self::MaxDocumentKib => "max-document-kib",
@@ -134,6 +155,19 @@ impl Key {
             }
             Self::Http => {
                 "Where metrics, health and readiness are served for operators, or \"off\". Port 0 takes a free one. They hold no secret, so another address than loopback needs no token."
+            }
+            Self::Follow => {
+                "For whom this node follows threads when it is invited to: \"off\" (nobody), \"allow\" (those of `follow-allow`), \"code\" (them, and whoever shows `follow-code`) or \"open\" (everybody)."
+            }
+            Self::FollowAllow => "Peer ids and identity keys for whom this node follows threads.",
+            Self::FollowCode => "What others show to have this node follow their threads: at least 8 characters.",
+            Self::FollowMaxThreads => "Threads that this node follows for one identity, 1 to 10000.",
+            Self::FollowMaxMib => "MiB that the threads of one identity may use here, 1 to 1000000000.",
+            Self::FollowMaxRecordsPerSecond => {
+                "Records that the threads of one identity may bring in one second, on average, 1 to 1000000."
+            }
+            Self::FollowBodiesDays => {
+                "Days after which bodies of newly followed threads are dropped, 0 to 36525; 0 keeps them."
             }
             Self::Durability => {
                 "\"sync\": an append is answered after fsync. \"relaxed\": before; a power cut can take the last events."

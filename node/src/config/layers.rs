@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::path::Path;
 
-use super::{Config, Error, Key, Raw};
+use super::{Config, Error, Follow, Key, Raw};
 
 /// Bytes of a configuration file: a hundred times a long one.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
@@ -121,6 +121,11 @@ impl Layers {
                 config.set(key, raw).map_err(|message| Error::Value { key, origin, message })?;
                 origins.insert(key, origin);
             }
+        }
+        if config.follow == Follow::Code && config.follow_code.is_none() {
+            let origin = origins.get(&Key::Follow).copied().unwrap_or(Origin::Default);
+            let message = "\"code\" needs a code: set `follow-code`".into();
+            return Err(Error::Value { key: Key::Follow, origin, message });
         }
         if !config.api.ip().is_loopback() && config.api_token.is_none() {
             return Err(Error::ApiNotLoopback(config.api));

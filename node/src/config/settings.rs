@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use spool_proto::Multiaddr;
+use spool_proto::{IdentityKey, Multiaddr, PeerId};
 
 use super::value::OFF;
 use super::{Key, Raw, Token};
@@ -12,6 +12,8 @@ use crate::model::Durability;
 pub(crate) const MAX_NAME_BYTES: usize = 64;
 /// Bytes of a log filter.
 const MAX_FILTER_BYTES: usize = 1024;
+/// Bytes of the code for followers: few enough to be told on the phone; guessing goes over the network, one at a time.
+const CODE_BYTES: std::ops::RangeInclusive<usize> = 8..=spool_proto::limits::MAX_CODE_BYTES;
 /// Characters of a token: fewer can be guessed.
 const TOKEN_CHARACTERS: std::ops::RangeInclusive<usize> = 16..=256;
 
@@ -46,6 +48,20 @@ pub struct Config {
     pub web_origins: Vec<String>,
     /// Where metrics and health are served for operators.
     pub http: Option<SocketAddr>,
+    /// For whom this node follows threads.
+    pub follow: Follow,
+    /// Peers and identities on its list.
+    pub follow_allow: Vec<Allowed>,
+    /// What others may show instead.
+    pub follow_code: Option<Token>,
+    /// Threads that it follows for one identity.
+    pub follow_max_threads: u32,
+    /// MiB that they may use.
+    pub follow_max_mib: u32,
+    /// Records that they may bring in a second.
+    pub follow_max_records_per_second: u32,
+    /// Days after which bodies of newly followed threads are dropped; 0 for never.
+    pub follow_bodies_days: u32,
     /// When an append is answered, unless its caller says.
     pub durability: Durability,
     /// Cache of the store in MiB.
@@ -68,6 +84,37 @@ pub struct Config {
     pub log: String,
     /// Log format.
     pub log_format: LogFormat,
+}
+
+/// For whom a node follows threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follow {
+    /// Nobody.
+    Off,
+    /// Those on its list.
+    Allow,
+    /// Those on its list, and whoever shows its code.
+    Code,
+    /// Everybody.
+    Open,
+}
+
+/// Somebody for whom a node follows threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allowed {
+    /// A node, whoever's it is.
+    Peer(PeerId),
+    /// An identity, on whichever node.
+    Identity(IdentityKey),
+}
+
+impl std::fmt::Display for Allowed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Peer(peer) => peer.fmt(f),
+            Self::Identity(identity) => identity.fmt(f),
+        }
+    }
 }
 
 /// Part in the distributed hash table.
@@ -105,6 +152,8 @@ pub enum LogFormat {
 
 const DHT: [(&str, Dht); 4] =
     [("auto", Dht::Auto), ("client", Dht::Client), ("server", Dht::Server), ("off", Dht::Off)];
+const FOLLOW: [(&str, Follow); 4] =
+    [("off", Follow::Off), ("allow", Follow::Allow), ("code", Follow::Code), ("open", Follow::Open)];
 const RELAY: [(&str, Relay); 3] = [("off", Relay::Off), ("client", Relay::Client), ("server", Relay::Server)];
 const DURABILITY: [(&str, Durability); 2] = [("sync", Durability::Sync), ("relaxed", Durability::Relaxed)];
 const LOG_FORMAT: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
@@ -127,6 +176,13 @@ impl Default for Config {
             web: Some(SocketAddr::from(([127, 0, 0, 1], 6007))),
             web_origins: Vec::new(),
             http: Some(SocketAddr::from(([127, 0, 0, 1], 6008))),
+            follow: Follow::Off,
+            follow_allow: Vec::new(),
+            follow_code: None,
+            follow_max_threads: 100,
+            follow_max_mib: 1_024,
+            follow_max_records_per_second: 1_000,
+            follow_bodies_days: 0,
             durability: Durability::Sync,
             cache_mib: 64,
             max_document_kib: 1_024,
@@ -160,6 +216,15 @@ impl Config {
             Key::Web => self.web = raw.socket_or_off()?,
             Key::WebOrigins => self.web_origins = origins(raw.texts()?)?,
             Key::Http => self.http = raw.socket_or_off()?,
+            Key::Follow => self.follow = raw.choice(&FOLLOW)?,
+            Key::FollowAllow => self.follow_allow = allowed(raw.texts()?)?,
+            Key::FollowCode => self.follow_code = code(raw.text()?)?,
+            Key::FollowMaxThreads => self.follow_max_threads = raw.integer(1, 10_000)?,
+            Key::FollowMaxMib => self.follow_max_mib = raw.integer(1, 1_000_000_000)?,
+            Key::FollowMaxRecordsPerSecond => self.follow_max_records_per_second = raw.integer(1, 1_000_000)?,
+            Key::FollowBodiesDays => {
+                self.follow_bodies_days = raw.integer(0, spool_proto::wire::limits::MAX_BODIES_DAYS)?;
+            }
             Key::Durability => self.durability = raw.choice(&DURABILITY)?,
             Key::CacheMib => self.cache_mib = raw.integer(8, 65_536)?,
             Key::MaxDocumentKib => self.max_document_kib = raw.integer(1, 1_024)?,
@@ -207,6 +272,14 @@ impl Config {
             Key::Web => address_or_off(self.web),
             Key::WebOrigins => Raw::list(&self.web_origins),
             Key::Http => address_or_off(self.http),
+            Key::Follow => word(&FOLLOW, self.follow),
+            Key::FollowAllow => Raw::list(&self.follow_allow),
+            // It is a secret.
+            Key::FollowCode => Raw::Text(self.follow_code.as_ref().map(|_| "(set)".into()).unwrap_or_default()),
+            Key::FollowMaxThreads => Raw::Integer(self.follow_max_threads.into()),
+            Key::FollowMaxMib => Raw::Integer(self.follow_max_mib.into()),
+            Key::FollowMaxRecordsPerSecond => Raw::Integer(self.follow_max_records_per_second.into()),
+            Key::FollowBodiesDays => Raw::Integer(self.follow_bodies_days.into()),
             Key::Durability => word(&DURABILITY, self.durability),
             Key::CacheMib => Raw::Integer(self.cache_mib.into()),
             Key::MaxDocumentKib => Raw::Integer(self.max_document_kib.into()),
@@ -254,6 +327,28 @@ fn token(text: String) -> Result<Option<Token>, String> {
         ));
     }
     Ok(Some(Token::new(text)))
+}
+
+/// Empty means none.
+fn code(text: String) -> Result<Option<Token>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if !CODE_BYTES.contains(&text.len()) || text.chars().any(char::is_control) {
+        let (least, most) = (CODE_BYTES.start(), CODE_BYTES.end());
+        return Err(format!("expected {least} to {most} bytes without control characters"));
+    }
+    Ok(Some(Token::new(text)))
+}
+
+fn allowed(texts: Vec<String>) -> Result<Vec<Allowed>, String> {
+    let allowed = |text: String| {
+        let peer = text.parse().map(Allowed::Peer).ok();
+        peer.or_else(|| text.parse().map(Allowed::Identity).ok()).ok_or_else(|| {
+            format!("`{}` is neither a peer id nor an identity key, see `spool id`", text.escape_debug())
+        })
+    };
+    texts.into_iter().map(allowed).collect()
 }
 
 fn origins(texts: Vec<String>) -> Result<Vec<String>, String> {

@@ -2,7 +2,8 @@
 
 use spool_db::transaction::Kind;
 use spool_proto::id::Variant;
-use spool_proto::{Cid, LogId, ThreadId};
+use spool_proto::wire::Declined;
+use spool_proto::{Cid, LogId, PeerId, ThreadId};
 
 /// The source of a failure of the node's own parts.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -75,6 +76,25 @@ pub enum Error {
     /// No peer of the thread could be reached.
     #[error("no peer of thread {0} is reachable; check `spool peers` and the addresses in `spool thread show`")]
     Unreachable(ThreadId),
+    /// A peer that something was to be asked of could not be reached, or did not answer.
+    #[error("peer {peer} cannot be asked: {why}")]
+    PeerUnreachable {
+        /// The peer.
+        peer: PeerId,
+        /// What was tried.
+        why: String,
+    },
+    /// A peer does not follow a thread that it was asked to follow.
+    #[error("peer {peer} does not take the invitation: {why}")]
+    Declined {
+        /// The peer.
+        peer: PeerId,
+        /// Its reason.
+        why: Declined,
+    },
+    /// The peer was not asked to follow the thread, or not by this node.
+    #[error("peer {0} is no follower of the thread that this node has asked; `spool follower ls` lists them")]
+    NotAFollower(PeerId),
     /// What is stored here contradicts its own hash or signature.
     #[error("{0} is damaged on this node's disk; `spool verify` finds the extent")]
     Damaged(Cid),
@@ -133,7 +153,11 @@ impl Error {
     /// Who has to act.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::ThreadNotFound(_) | Self::LogNotFound { .. } | Self::ObjectNotFound(_) => ErrorKind::NotFound,
+            Self::ThreadNotFound(_) | Self::LogNotFound { .. } | Self::ObjectNotFound(_) | Self::NotAFollower(_) => {
+                ErrorKind::NotFound
+            }
+            Self::Declined { why: Declined::Busy, .. } | Self::PeerUnreachable { .. } => ErrorKind::Unavailable,
+            Self::Declined { .. } => ErrorKind::Refused,
             Self::ThreadExists(_) => ErrorKind::Exists,
             Self::NoReadKey(_) | Self::SealedToOther(_) | Self::VariantRefused(_) | Self::LogClosed { .. } => {
                 ErrorKind::Refused
@@ -173,6 +197,9 @@ impl Error {
             Self::TooLarge { .. } => "too-large",
             Self::Busy(_) => "busy",
             Self::Unreachable(_) => "unreachable",
+            Self::PeerUnreachable { .. } => "peer-unreachable",
+            Self::Declined { why, .. } => why.name(),
+            Self::NotAFollower(_) => "follower-not-found",
             Self::Damaged(_) => "damaged",
             Self::Storage(_) => "storage",
             Self::Database(error) => error.reason(),

@@ -3,14 +3,21 @@
 use std::time::Duration;
 
 use spool_proto::{
-    Multiaddr,
+    Multiaddr, ThreadId,
     event::Kind,
+    limits::MAX_ADDRESSES,
     record::Control,
     sync::{self, Append, RequestId},
 };
 use tokio::sync::oneshot;
 
-use super::{Node, call::Call, keyring::Keys, limits::ANNOUNCE_DELAY, status::is_public_enough};
+use super::{
+    Node,
+    call::Call,
+    keyring::Keys,
+    follow::limits::OWN_ADDRESSES, limits::ANNOUNCE_DELAY,
+    status::is_public_enough,
+};
 
 /// How often it is checked even without a hint.
 const INTERVAL: Duration = Duration::from_secs(600);
@@ -24,8 +31,7 @@ impl Node {
             // Addresses come one by one at the start: wait until they have settled.
             tokio::time::sleep(ANNOUNCE_DELAY).await;
             let Ok(addresses) = self.addresses().await else { return };
-            let mut public: Vec<Multiaddr> = addresses.announced.into_iter().filter(is_public_enough).collect();
-            public.truncate(spool_proto::limits::MAX_ADDRESSES);
+            let public: Vec<Multiaddr> = addresses.announced.into_iter().filter(is_public_enough).collect();
             if public.is_empty() {
                 continue;
             }
@@ -35,13 +41,25 @@ impl Node {
         }
     }
 
-    /// Appends an announcement to this node's log in a thread if it has one with records in it and other addresses.
-    async fn announce_in(&self, keys: &Keys, addresses: &[Multiaddr]) {
+    /// Announces a thread's followers, after there are others than before.
+    pub(super) async fn announce_followers(&self, thread: &ThreadId) {
+        let (Ok(keys), Ok(addresses)) = (self.thread_keys(thread), self.addresses().await) else { return };
+        let public: Vec<Multiaddr> = addresses.announced.into_iter().filter(is_public_enough).collect();
+        self.announce_in(&keys, &public).await;
+    }
+
+    /// Appends an announcement to this node's log in a thread if it has one with records in it and other addresses, or followers.
+    async fn announce_in(&self, keys: &Keys, public: &[Multiaddr]) {
+        let followers = self.follower_addresses(&keys.thread);
+        let own_part = if followers.is_empty() { MAX_ADDRESSES } else { OWN_ADDRESSES };
+        let own_part = public.iter().take(own_part).cloned();
+        let addresses: Vec<_> = own_part.chain(followers.iter().cloned()).take(MAX_ADDRESSES).collect();
         let Some(own) = &keys.own else { return };
         let (node, thread, log) = (self.clone(), keys.thread.clone(), *own.log());
         let state = self.blocking(move || node.store().log_state(&thread, &log).map_err(super::threads::storage));
-        let Ok(Some(state)) = state.await else { return };
-        if state.head.is_none() || state.addresses().eq(addresses.iter().cloned()) {
+        let Ok(state) = state.await else { return };
+        let state = state.unwrap_or_default();
+        if (state.head.is_none() && followers.is_empty()) || state.addresses().eq(addresses.iter().cloned()) {
             return;
         }
         let append = Append {
@@ -50,7 +68,7 @@ impl Node {
             log: Some(log),
             kind: Kind::Control,
             body: None,
-            control: Some(Control::Addresses(addresses.to_vec())),
+            control: Some(Control::Addresses(addresses)),
             durability: sync::Durability::Sync,
         };
         let Ok(permit) = self.body_room().acquire_many_owned(1_024).await else { return };

@@ -2,8 +2,11 @@
 
 use bytes::Bytes;
 use spool_proto::{
-    Cid, LogId, ThreadId,
-    sync::{Append, AppendError, Engine, Found, LogState, Outcome, RequestId, ThreadState, Ticket, Verified, Writer},
+    Cid, LogId, PeerId, ThreadId,
+    sync::{
+        Append, AppendError, Engine, Following, Found, LogState, Outcome, RequestId, ThreadState, Ticket, Verified,
+        Writer,
+    },
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -22,6 +25,10 @@ pub(super) enum Call {
     Leave { thread: ThreadId, answer: oneshot::Sender<Answer> },
     /// Store blocks of a large body.
     Store { thread: ThreadId, blocks: Vec<(Cid, Bytes, Vec<Cid>)>, answer: oneshot::Sender<Answer> },
+    /// A thread is followed for others on these terms, or not any more.
+    Following { thread: ThreadId, following: Option<Following> },
+    /// Deliver an invitation.
+    Invite { peer: PeerId, sealed: Bytes, answer: oneshot::Sender<Answer> },
     /// Ask all peers of a thread.
     Sync { thread: ThreadId, answer: oneshot::Sender<Answer> },
     /// Look at the engine.

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use spool_net::{self as net, Command};
-use spool_proto::sync::{Effect, RequestId, Verdict};
+use spool_proto::{
+    sync::{Effect, RequestId, Verdict},
+    wire::{Declined, InviteAnswer, Response},
+};
 use spool_store::{Store, commit::Commit};
 use tokio::sync::{broadcast, mpsc};
 
 use super::{
     addresses::AddressKeeper,
     call::{Arrived, Done, News, points},
+    follow::{Agreements, Invited},
     keyring::Keyring,
     lookup,
     outbox::Outbox,
@@ -32,6 +36,8 @@ pub(super) struct Executor {
     pub(super) news: broadcast::Sender<News>,
     pub(super) addresses: Arc<AddressKeeper>,
     pub(super) counters: Arc<Counters>,
+    pub(super) agreements: Arc<Agreements>,
+    pub(super) invited: mpsc::Sender<Invited>,
 }
 
 impl Executor {
@@ -40,6 +46,7 @@ impl Executor {
         match effect {
             Effect::Persist { batch, durability, writes } => {
                 self.counters.count_writes(&writes);
+                self.agreements.count(&writes);
                 self.scheduler.submitted(batch);
                 self.outbox.commit(Commit { batch, durability, writes });
             }
@@ -119,9 +126,14 @@ impl Executor {
                 counter,
                 "fork: two valid records with one counter; `spool thread show` says what to do"
             ),
-            Effect::Invited { peer, .. } => {
-                tracing::info!(%peer, "an invite has arrived, and is not taken: join with a ticket");
+            Effect::Invited { peer, inbound, sealed } => {
+                let inbound = net::InboundId(inbound.0);
+                if self.invited.try_send(Invited { peer, inbound, sealed }).is_err() {
+                    let response = Response::Invite(InviteAnswer::Declined(Declined::Busy));
+                    self.must(Command::Respond { inbound, response });
+                }
             }
+            Effect::Acknowledged { .. } => {}
         }
         None
     }

@@ -10,6 +10,7 @@ use super::{
     addresses::AddressKeeper,
     call::{Call, News},
     database::Databases,
+    follow::{Agreements, Followers, Notices},
     keyring::{Keyring, Keys},
     limits::STOP_PATIENCE,
     status::Counters,
@@ -29,6 +30,9 @@ pub(super) struct Inner {
     pub(super) committer: commit::Handle,
     pub(super) news: broadcast::Sender<News>,
     pub(super) counters: Arc<Counters>,
+    pub(super) agreements: Arc<Agreements>,
+    pub(super) followers: Arc<Followers>,
+    pub(super) notices: Arc<Notices>,
     pub(super) databases: Databases,
     pub(super) config: Config,
     pub(super) repo: Option<Arc<repo::Locked>>,
@@ -137,6 +141,18 @@ impl Node {
 
     pub(super) fn repo(&self) -> Option<&Arc<repo::Locked>> {
         self.0.repo.as_ref()
+    }
+
+    pub(super) fn agreements(&self) -> &Arc<Agreements> {
+        &self.0.agreements
+    }
+
+    pub(super) fn followers(&self) -> &Arc<Followers> {
+        &self.0.followers
+    }
+
+    pub(super) fn notices(&self) -> &Arc<Notices> {
+        &self.0.notices
     }
 
     pub(super) fn databases(&self) -> &Databases {

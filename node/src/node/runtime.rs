@@ -190,6 +190,10 @@ impl Runtime {
             Call::Store { thread, blocks, answer } => {
                 Input::Store { request: self.waiting.add(answer, None), thread, blocks }
             }
+            Call::Following { thread, following } => Input::Following { thread, following },
+            Call::Invite { peer, sealed, answer } => {
+                Input::Invite { request: self.waiting.add(answer, None), peer, sealed }
+            }
             Call::Sync { thread, answer } => Input::Sync { request: self.waiting.add(answer, None), thread },
             Call::Inspect(look) => return look(&mut self.engine),
             Call::NewDevice => return self.reload(effects),

@@ -8,7 +8,7 @@ use std::{
 use ed25519_dalek::SigningKey;
 use spool_net as net;
 use spool_proto::{
-    DeviceId, Identity,
+    DeviceId, Identity, ThreadId,
     envelope::peer_id,
     sync::{self, Engine, Input, Now},
 };
@@ -21,6 +21,7 @@ use super::{
     database::Databases,
     executor::Executor,
     feed::Feed,
+    follow::{Agreements, Followers, Notices, limits::INVITATIONS},
     handle::{End, Inner},
     keyring::Keyring,
     limits::{BODY_BYTES, CALLS, NEWS, RESULTS},
@@ -110,6 +111,12 @@ impl Node {
         let (done_sender, done) = mpsc::channel(RESULTS);
         let (news, _) = broadcast::channel(NEWS);
         let counters = Arc::new(Counters::default());
+        let known = known_threads(&store, &keyring, start)?;
+        let is_here = |thread: &ThreadId| keyring.get(thread).is_some();
+        let agreements = Arc::new(Agreements::load(&store, &config, is_here).map_err(storage)?);
+        let followers = Arc::new(Followers::load(&store, is_here).map_err(storage)?);
+        let notices = Arc::new(Notices::load(&store).map_err(storage)?);
+        let (invited_sender, invited) = mpsc::channel(INVITATIONS);
         let pool = rayon::ThreadPoolBuilder::new()
             .thread_name(|index| format!("spool-verify-{index}"))
             .build()
@@ -126,9 +133,15 @@ impl Node {
             news: news.clone(),
             addresses: addresses.clone(),
             counters: counters.clone(),
+            agreements: agreements.clone(),
+            invited: invited_sender,
         };
         let mut waiting = Waiting::default();
-        for (input, now) in known_threads(&store, &keyring, start)? {
+        let following = agreements.all().into_iter().map(|(thread, _)| {
+            let following = agreements.following(&thread);
+            (Input::Following { thread, following }, now(start))
+        });
+        for (input, now) in known.into_iter().chain(following) {
             let mut effects = Vec::new();
             engine.handle(input, now, &mut effects);
             for effect in effects {
@@ -146,6 +159,9 @@ impl Node {
             committer: committer.handle(),
             news,
             counters,
+            agreements: agreements.clone(),
+            followers,
+            notices,
             databases: Databases::default(),
             config,
             repo,
@@ -157,6 +173,9 @@ impl Node {
         let background = [
             tokio::spawn(addresses.clone().keep()).abort_handle(),
             tokio::spawn(node.clone().announce_addresses()).abort_handle(),
+            tokio::spawn(node.clone().answer_invitations(invited)).abort_handle(),
+            tokio::spawn(node.clone().keep_agreements()).abort_handle(),
+            tokio::spawn(node.clone().deliver_notices()).abort_handle(),
         ];
         tokio::spawn(async move {
             let stop = runtime.run().await;
@@ -165,6 +184,9 @@ impl Node {
             let closed = tokio::task::spawn_blocking(move || {
                 committer.shutdown();
                 addresses.flush();
+                if let Err(error) = agreements.flush() {
+                    tracing::warn!(error = crate::chain(&error), "what followed threads use could not be written");
+                }
             });
             let how = match (&stop, closed.await) {
                 (Some(_), Ok(())) => End::Stopped,
@@ -188,11 +210,14 @@ fn known_threads(store: &Store, keyring: &Keyring, start: Instant) -> Result<Vec
         let logs = store.log_states(&thread).map_err(storage)?;
         let state = Arc::new(state);
         keyring.insert(thread.clone(), state.clone());
-        let wall_millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as u64;
-        let now = Now { monotonic: start.elapsed(), wall_millis };
-        inputs.push((Input::Known { thread, state, logs }, now));
+        inputs.push((Input::Known { thread, state, logs }, now(start)));
     }
     Ok(inputs)
+}
+
+fn now(start: Instant) -> Now {
+    let wall_millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as u64;
+    Now { monotonic: start.elapsed(), wall_millis }
 }
 
 /// The network's settings from the node's.

@@ -149,10 +149,11 @@ impl Node {
     }
 
     /// Where to find the thread: here, and at the peers that share it now, so that a ticket still works when this node is away.
-    async fn ticket_addresses(&self, thread: &ThreadId) -> Result<Vec<Address>, Error> {
+    pub(super) async fn ticket_addresses(&self, thread: &ThreadId) -> Result<Vec<Address>, Error> {
         let id = thread.clone();
         let status = self.inspect(move |engine| engine.status(&id)).await?;
         let mut addresses = self.addresses().await?.announced;
+        addresses.extend(self.follower_addresses(thread));
         for peer in status.iter().flat_map(|status| &status.peers) {
             let known = self.address_keeper().of(&peer.peer).into_iter().map(|address| ending(address, peer.peer));
             addresses.extend(known.filter(|address| !addresses.contains(address)).collect::<Vec<_>>());
@@ -173,7 +174,12 @@ impl Node {
         done.await.map_err(|_| Error::Stopping)?.map_err(|error| refused(thread, error))?;
         self.keyring().remove(thread);
         self.databases().close(thread);
-        Ok(())
+        let (node, id) = (self.clone(), thread.clone());
+        let forget = move || {
+            node.agreements().remove(&id).map_err(storage)?;
+            node.followers().forget(&id).map_err(storage)
+        };
+        self.blocking(forget).await
     }
 
     /// All threads, by when they were added.

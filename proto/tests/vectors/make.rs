@@ -12,10 +12,11 @@ use spool_proto::{
     body::{Chunker, Protection, SealedBody, seal_body},
     cbor,
     clock::Time,
-    envelope::Run,
+    envelope::{Run, peer_id},
     event::{self, CitedHead, Event, Kind},
     hpke,
     id::Variant,
+    invitation::Act,
     key_set::{KeySet, Scope},
     keys::{Direction, EdgeEntry, EdgeFork, Epoch, LogKeys, SealKey},
     limits::{AVERAGE_CHUNK_BYTES, MAX_CHUNK_BYTES, MIN_CHUNK_BYTES},
@@ -163,6 +164,7 @@ pub(crate) fn vectors() -> model::Vectors {
             single_log: keys().to_log_set(&[log()], Scope::Read).unwrap().to_bytes().as_slice().into(),
         },
         ticket: ticket(),
+        invitations: invitations(),
         addresses: addresses().map(|address| text_and_bytes(&address, address.to_bytes())).into(),
         lipmaa: (1..=40).map(lipmaa).collect(),
         bodies: bodies(),
@@ -349,6 +351,37 @@ fn ticket() -> model::Ticket {
         entropy: [6; 32].into(),
         sealed: format!("spoolsealed1{}", data_encoding::BASE32_NOPAD.encode(&sealed).to_ascii_lowercase()),
     }
+}
+
+fn invitations() -> Vec<model::Invitation> {
+    let [first, ..] = addresses();
+    let ticket = Ticket::new(thread(), key_set(Scope::Follow), vec![first], None).unwrap();
+    let follow = |code: Option<&str>| Act::Follow { ticket: Box::new(ticket.clone()), code: code.map(str::to_owned) };
+    let acts = [
+        ("follow", follow(None)),
+        ("follow, with a code", follow(Some("open sesame"))),
+        ("withdrawal", Act::Withdraw(thread())),
+        ("leave", Act::Leave(thread())),
+    ];
+    let (sender, recipient) = (SigningKey::from_bytes(&[0x31; 32]), SigningKey::from_bytes(&[0x32; 32]));
+    let (from, to, issued_millis) = (peer_id(&sender), peer_id(&recipient), 1_800_000_000_000);
+    let describe = |(what, act): (&str, Act)| {
+        let peers = (serde_bytes::ByteBuf::from(from.to_bytes()), serde_bytes::ByteBuf::from(to.to_bytes()));
+        let identity = identity().public();
+        let signed = cbor::to_vec(&("spool/1 invitation", 1, &act, identity, peers.0, peers.1, issued_millis));
+        model::Invitation {
+            what: what.to_owned(),
+            act: cbor_hex(&act),
+            from: from.to_string(),
+            recipient_seed: [0x32; 32].into(),
+            to: to.to_string(),
+            issued_millis,
+            signed: signed.into(),
+            entropy: [6; 32].into(),
+            sealed: self::identity().invite(act, from, to, issued_millis, [6; 32]).unwrap().into(),
+        }
+    };
+    acts.into_iter().map(describe).collect()
 }
 
 const CONTENT: Protection = Protection::Thread { key: [0xc0; 32] };

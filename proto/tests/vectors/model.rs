@@ -61,6 +61,7 @@ shapes! {
         hpke: Vec<Hpke>,
         key_sets: KeySets,
         ticket: Ticket,
+        invitations: Vec<Invitation>,
         addresses: Vec<TextAndBytes>,
         lipmaa: Vec<u64>,
         bodies: Bodies,
@@ -72,6 +73,17 @@ shapes! {
         edges: Vec<Edge>,
     }
     TextAndBytes { text: String, bytes: Hex }
+    Invitation {
+        what: String,
+        act: Hex,
+        from: String,
+        recipient_seed: Hex,
+        to: String,
+        issued_millis: u64,
+        signed: Hex,
+        entropy: Hex,
+        sealed: Hex,
+    }
     Ids { threads: Vec<ThreadId>, log: LogId, cid: Cid }
     ThreadId { text: String, version: u8, variant: String, random: Hex, bytes: Hex }
     LogId { key_seed: Hex, public_key: Hex, bytes: Hex, text: String }

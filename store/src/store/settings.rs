@@ -1,3 +1,5 @@
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 
 use super::{Error, Store};
@@ -15,6 +17,23 @@ impl Store {
     /// [`Error::Kv`].
     pub fn setting(&self, name: &str) -> Result<Option<Bytes>, Error> {
         Ok(self.kv().get(Space::Meta, &keys::setting(name))?)
+    }
+
+    /// All settings whose names begin with `prefix`, by the rest of their names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kv`].
+    pub fn settings(&self, prefix: &str) -> Result<Vec<(String, Bytes)>, Error> {
+        let from = keys::setting(prefix);
+        let mut found = Vec::new();
+        self.kv().scan(Space::Meta, &from, &keys::after_prefix(&from), &mut |key, value| {
+            // Names were text when they were written.
+            let rest = String::from_utf8_lossy(&key[from.len()..]).into_owned();
+            found.push((rest, Bytes::copy_from_slice(value)));
+            ControlFlow::Continue(())
+        })?;
+        Ok(found)
     }
 
     /// Sets or removes a setting; it is on disk when this returns.

@@ -1,0 +1,8 @@
+//! Following as a service: nodes that were asked to keep threads which they cannot read.
+
+#[cfg(test)]
+mod following {
+    mod asked;
+    mod ended;
+    mod support;
+}

@@ -1,0 +1,28 @@
+//! Every bound of following, with its unit and its reason.
+
+use std::time::Duration;
+
+/// Invitations that wait for an answer; whoever sends more is told that the node is busy.
+pub(in crate::node) const INVITATIONS: usize = 16;
+/// Identities and nodes that one followed thread is known to be followed for.
+pub(in crate::node) const INVITERS: usize = 16;
+/// Followers of one thread: with this node's own addresses all of them fit into an announcement.
+pub(in crate::node) const FOLLOWERS: usize = 12;
+/// Addresses that are kept of a follower, beside the one that its user gave.
+pub(in crate::node) const FOLLOWER_ADDRESSES: usize = 4;
+/// Own addresses in the announcement of a log whose thread has followers.
+pub(in crate::node) const OWN_ADDRESSES: usize = 4;
+/// How often it is written how much followed threads use.
+pub(in crate::node) const AGREEMENTS_INTERVAL: Duration = Duration::from_secs(10);
+/// Notices that could not be delivered yet; beyond, the oldest are dropped.
+pub(in crate::node) const NOTICES: usize = 128;
+/// Addresses that a notice keeps.
+pub(in crate::node) const NOTICE_ADDRESSES: usize = 2;
+/// Bytes of one of them: all notices together are one setting of the store.
+pub(in crate::node) const NOTICE_ADDRESS_BYTES: usize = 128;
+/// How soon a notice is tried again, doubled each time.
+pub(in crate::node) const NOTICE_INTERVAL: Duration = Duration::from_secs(15);
+/// The longest such wait.
+pub(in crate::node) const MAX_NOTICE_WAIT: Duration = Duration::from_secs(3_600);
+/// After which a notice is not told any more.
+pub(in crate::node) const NOTICE_AGE: Duration = Duration::from_secs(30 * 24 * 3_600);
