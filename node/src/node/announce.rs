@@ -12,11 +12,7 @@ use spool_proto::{
 use tokio::sync::oneshot;
 
 use super::{
-    Node,
-    call::Call,
-    keyring::Keys,
-    follow::limits::OWN_ADDRESSES, limits::ANNOUNCE_DELAY,
-    status::is_public_enough,
+    Node, call::Call, follow::limits::OWN_ADDRESSES, keyring::Keys, limits::ANNOUNCE_DELAY, status::is_public_enough,
 };
 
 /// How often it is checked even without a hint.

@@ -14,5 +14,5 @@ mod notices;
 
 pub(super) use agreements::Agreements;
 pub(super) use decide::Invited;
-pub(super) use followers::{Follower, Followers};
+pub(super) use followers::Followers;
 pub(super) use notices::Notices;

@@ -110,7 +110,7 @@ impl World {
                 self.finish(origin, Fate::Bad(Misbehaviour::InvalidData), context);
             }
             Some(Gossip::Envelope(_)) if self.declines(&id, context).is_some() => {
-                self.finish(origin, Fate::Busy, context)
+                self.finish(origin, Fate::Busy, context);
             }
             Some(Gossip::Envelope(envelope)) => self.ingest(&id, *envelope, origin, context),
             Some(Gossip::Heads(heads)) => {

@@ -86,19 +86,19 @@ impl Node {
                 agreements.admit(&by.0)?;
             }
             tracing::info!(thread = thread.short(), peer = %by.1, identity = by.0.short(), is_new, "follows for others");
-            self.agree(thread, by).await.map_err(busy)?;
+            self.agree(thread, by).await.map_err(|error| busy(&error))?;
         }
         let keys = ticket.keys().clone().into_keys();
         let addresses: Vec<_> = ticket.addresses().iter().map(|address| ByteBuf::from(address.base.to_vec())).collect();
         self.address_keeper().add(&addresses, Source::Ticket);
         if let Err(error) = self.keep(thread, keys, None, addresses).await {
             if known.is_none() && !own {
-                self.disagree(thread).await.map_err(busy)?;
+                self.disagree(thread).await.map_err(|error| busy(&error))?;
             }
-            return Err(busy(error));
+            return Err(busy(&error));
         }
-        self.tell_engine(thread).await.map_err(busy)?;
-        let mut addresses = self.addresses().await.map_err(busy)?.announced;
+        self.tell_engine(thread).await.map_err(|error| busy(&error))?;
+        let mut addresses = self.addresses().await.map_err(|error| busy(&error))?.announced;
         addresses.truncate(MAX_ADDRESSES);
         let bodies_days = agreements.get(thread).and_then(|agreement| agreement.bodies_days.try_into().ok());
         Ok(InviteAnswer::Accepted { bodies_days, addresses })
@@ -132,11 +132,11 @@ impl Node {
         }
         tracing::info!(thread = thread.short(), peer = %by.1, identity = by.0.short(), "an invitation was withdrawn");
         if agreement.inviters.is_empty() {
-            self.remove_thread(thread).await.map_err(busy)?;
+            self.remove_thread(thread).await.map_err(|error| busy(&error))?;
         } else {
             let (node, thread) = (self.clone(), thread.clone());
             let keep = move || node.agreements().put(&thread, agreement).map_err(storage);
-            self.blocking(keep).await.map_err(busy)?;
+            self.blocking(keep).await.map_err(|error| busy(&error))?;
         }
         Ok(InviteAnswer::Accepted { bodies_days: None, addresses: Vec::new() })
     }
@@ -148,7 +148,7 @@ impl Node {
             let thread = thread.clone();
             move || followers.set_gone(&thread, &peer).map_err(storage)
         };
-        if !self.blocking(gone).await.map_err(busy)? {
+        if !self.blocking(gone).await.map_err(|error| busy(&error))? {
             return Err(Declined::NotFollowed);
         }
         tracing::warn!(thread = thread.short(), %peer, "a follower has left the thread");
@@ -198,7 +198,7 @@ impl Node {
 }
 
 /// The reason is this node's own, and is in its log.
-fn busy(error: Error) -> Declined {
-    tracing::warn!(error = crate::chain(&error), "an invitation could not be taken");
+fn busy(error: &Error) -> Declined {
+    tracing::warn!(error = crate::chain(error), "an invitation could not be taken");
     Declined::Busy
 }

@@ -21,12 +21,7 @@ use super::{
 };
 use crate::{
     model::Error,
-    node::{
-        Node,
-        call::Call,
-        status::ending,
-        threads::storage,
-    },
+    node::{Node, call::Call, status::ending, threads::storage},
 };
 
 impl Node {

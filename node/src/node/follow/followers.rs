@@ -6,7 +6,6 @@ use std::{
     time::SystemTime,
 };
 
-use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use spool_proto::{Multiaddr, PeerId, ThreadId, cbor};
 use spool_store::{Error, Store};

@@ -14,11 +14,7 @@ use super::{
 };
 use crate::{
     model::{Error, FollowedThread, FollowerInfo},
-    node::{
-        Node,
-        status::is_public_enough,
-        threads::storage,
-    },
+    node::{Node, status::is_public_enough, threads::storage},
 };
 
 impl Node {
