@@ -4,5 +4,7 @@
 mod following {
     mod asked;
     mod ended;
+    mod quotas;
+    mod standing;
     mod support;
 }

@@ -26,6 +26,7 @@ mod peers;
 mod resolve;
 mod settings;
 mod stat;
+mod status;
 mod sync;
 mod thread;
 mod verify;

@@ -35,9 +35,11 @@ mod outbox;
 mod runtime;
 mod scheduler;
 mod serve;
+mod standings;
 mod start;
 mod status;
 mod sync;
+mod synced;
 mod threads;
 mod verify;
 

@@ -53,3 +53,9 @@ pub(super) const VERSIONS_BYTES: usize = 384 * 1024;
 
 /// Bytes of one answer with documents: one of a mebibyte may be six times as large as JSON, if it is made of control characters.
 pub const MAX_DOCUMENTS_BYTES: usize = 16 * 1024 * 1024;
+
+/// How long followers are waited for where the caller does not say.
+pub(super) const FOLLOWERS_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long they are waited for at the most.
+pub(super) const MAX_FOLLOWERS_TIMEOUT: Duration = Duration::from_secs(3_600);

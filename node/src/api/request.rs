@@ -9,7 +9,7 @@ use spool_proto::LogId;
 use spool_proto::id::Variant;
 use spool_proto::key_set::Scope;
 
-use super::limits::{MAX_BODY_BYTES, MAX_SYNC_TIMEOUT, SYNC_TIMEOUT};
+use super::limits::{FOLLOWERS_TIMEOUT, MAX_BODY_BYTES, MAX_FOLLOWERS_TIMEOUT, MAX_SYNC_TIMEOUT, SYNC_TIMEOUT};
 use super::pb;
 use crate::config::MAX_NAME_BYTES;
 use crate::model::{AppendOptions, Audience, Durability, Error, LogQuery, SyncOptions, VerifyOptions};
@@ -95,6 +95,10 @@ pub(super) fn sync_options(request: &pb::SyncRequest) -> Result<SyncOptions, Err
     let thread = request.thread.as_deref().map(|thread| id("thread", thread)).transpose()?;
     let timeout = request.timeout_ms.map_or(SYNC_TIMEOUT, Duration::from_millis).min(MAX_SYNC_TIMEOUT);
     Ok(SyncOptions { thread, timeout })
+}
+
+pub(super) fn followers_timeout(millis: Option<u64>) -> Duration {
+    millis.map_or(FOLLOWERS_TIMEOUT, Duration::from_millis).min(MAX_FOLLOWERS_TIMEOUT)
 }
 
 pub(super) fn verify_options(request: &pb::VerifyRequest) -> Result<VerifyOptions, Error> {

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::pb::{self, spool_server::Spool};
 use super::request::{self, id};
 use super::{append, file, peer};
-use crate::model::Error;
+use crate::model::{self, Error};
 use crate::node::Node;
 
 pub(super) type Answer<T> = Result<Response<T>, Status>;
@@ -103,6 +103,23 @@ impl Spool for Service {
         let pb::RemoveFollowerRequest { thread, peer } = request.into_inner();
         let told = self.node.remove_follower(&peer, &id("thread", &thread)?).await?;
         Ok(Response::new(pb::RemoveFollowerResponse { told }))
+    }
+
+    async fn get_thread_status(&self, request: Request<pb::GetThreadStatusRequest>) -> Answer<pb::ThreadStatus> {
+        let thread = id("thread", &request.get_ref().thread)?;
+        Ok(Response::new(self.node.thread_status(&thread).await?.into()))
+    }
+
+    async fn wait_for_followers(
+        &self,
+        request: Request<pb::WaitForFollowersRequest>,
+    ) -> Answer<pb::WaitForFollowersResponse> {
+        let pb::WaitForFollowersRequest { thread, log, counter, followers, timeout_ms } = request.into_inner();
+        let (thread, log) = (id("thread", &thread)?, id("log", &log)?);
+        let timeout = request::followers_timeout(timeout_ms);
+        let durable = self.node.wait_for_followers(&thread, &log, counter, followers, timeout).await?;
+        let model::Durable { durable, followers } = durable;
+        Ok(Response::new(pb::WaitForFollowersResponse { durable, followers }))
     }
 
     async fn drop_followed(&self, request: Request<pb::DropFollowedRequest>) -> Answer<pb::DropFollowedResponse> {

@@ -41,6 +41,7 @@ const REDRAW: Duration = Duration::from_millis(100);
 Examples:
   spool append notes 'buy milk'
   spool append notes --file minutes.md
+  spool append notes 'sell milk' --wait-for 2 --timeout 10
   spool append quakes < earthquakes.ndjson",
     group = ArgGroup::new("source").args(["event", "file", "stdin"])
 )]
@@ -57,6 +58,28 @@ pub(super) struct Args {
     stdin: bool,
     #[command(flatten)]
     options: Options,
+    /// Wait until so many followers have it on their disks: exit code 7 if not in time, and the event is in the log all the same
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=64))]
+    wait_for: Option<u32>,
+    /// How long to wait for followers, in seconds
+    #[arg(long, value_name = "SECONDS", requires = "wait_for", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    timeout: u64,
+}
+
+/// Followers to wait for, and how long.
+#[derive(Debug, Clone, Copy)]
+struct Wait {
+    followers: u32,
+    millis: u64,
+}
+
+impl Wait {
+    async fn run(self, client: &mut Client, thread: String, log: String, counter: u64) -> Result<(), Failure> {
+        let Self { followers, millis } = self;
+        let request = pb::WaitForFollowersRequest { thread, log, counter, followers, timeout_ms: Some(millis) };
+        client.wait_for_followers(request).await?;
+        Ok(())
+    }
 }
 
 /// How to append.
@@ -100,13 +123,15 @@ pub(super) async fn run(context: &mut Context, args: Args) -> Result<(), Failure
         }
         (None, None) => None,
     };
+    let wait = args.wait_for.map(|followers| Wait { followers, millis: args.timeout * 1_000 });
     let mut client = context.client().await?;
     let thread = resolve::thread(&mut client, &args.thread).await?;
     match body {
         Some(body) => {
-            one(context, client, pb::AppendRequest { thread, body, options: Some(args.options.request()) }).await
+            let request = pb::AppendRequest { thread, body, options: Some(args.options.request()) };
+            one(context, client, request, wait).await
         }
-        None => many(context, client, thread, args.options.request()).await,
+        None => many(context, client, thread, args.options.request(), wait).await,
     }
 }
 
@@ -128,9 +153,21 @@ fn read_event(path: &Path) -> Result<Bytes, Failure> {
     Ok(bytes.into())
 }
 
-async fn one(context: &mut Context, mut client: Client, request: pb::AppendRequest) -> Result<(), Failure> {
+async fn one(
+    context: &mut Context,
+    mut client: Client,
+    request: pb::AppendRequest,
+    wait: Option<Wait>,
+) -> Result<(), Failure> {
     let receipt = client.append(request).await?.into_inner();
-    print(&mut context.out, receipt)
+    let (thread, log, counter) = (receipt.thread.clone(), receipt.log.clone(), receipt.counter);
+    // The receipt first: it holds whatever comes of the waiting.
+    print(&mut context.out, receipt)?;
+    context.out.flush()?;
+    match wait {
+        Some(wait) => wait.run(&mut client, thread, log, counter).await,
+        None => Ok(()),
+    }
 }
 
 /// The receipt of one event.
@@ -149,6 +186,7 @@ async fn many(
     mut client: Client,
     thread: String,
     options: pb::AppendOptions,
+    wait: Option<Wait>,
 ) -> Result<(), Failure> {
     let started = Instant::now();
     let input = Input::stdin();
@@ -172,7 +210,12 @@ async fn many(
         let error = anyhow::Error::msg(format!("{:#}; {appended}", failure.error));
         return Err(Failure { error, ..failure });
     }
-    summary.print(context, &thread, started.elapsed())
+    summary.print(context, &thread, started.elapsed())?;
+    context.out.flush()?;
+    match wait.filter(|_| summary.count > 0) {
+        Some(wait) => wait.run(&mut client, thread, summary.log, summary.last).await,
+        None => Ok(()),
+    }
 }
 
 async fn receive(

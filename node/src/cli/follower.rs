@@ -191,7 +191,7 @@ fn follower_json(follower: &pb::Follower) -> Value {
     })
 }
 
-fn followed_json(followed: &pb::Followed) -> Value {
+pub(super) fn followed_json(followed: &pb::Followed) -> Value {
     let inviter = |inviter: &pb::followed::Inviter| json!({ "identity": inviter.identity, "peer_id": inviter.peer_id });
     json!({
         "thread": followed.thread, "inviters": followed.inviters.iter().map(inviter).collect::<Vec<_>>(),

@@ -6,7 +6,7 @@ use clap::{ArgGroup, Subcommand};
 
 use super::context::{Client, Context};
 use super::exit::Failure;
-use super::{confirm, format, resolve, view};
+use super::{confirm, format, resolve, status, view};
 use crate::api::pb;
 
 /// What the CLI says wherever somebody is given the read key.
@@ -38,6 +38,12 @@ pub(super) enum Args {
     /// Show a thread: its logs with heads and authors, forks, peers, addresses
     #[command(after_help = "Example:\n  spool thread show notes")]
     Show {
+        /// Thread id, name, or the beginning of the id
+        thread: String,
+    },
+    /// Say whether a thread is synced: each log here and at every known peer, and how many followers have it on their disks
+    #[command(after_help = "Example:\n  spool thread status notes")]
+    Status {
         /// Thread id, name, or the beginning of the id
         thread: String,
     },
@@ -100,6 +106,10 @@ pub(super) async fn run(context: &mut Context, args: Args) -> Result<(), Failure
         Args::Show { thread } => {
             let thread = resolve::thread(&mut client, &thread).await?;
             show(context, client, thread).await
+        }
+        Args::Status { thread } => {
+            let thread = resolve::thread(&mut client, &thread).await?;
+            status::run(context, client, thread).await
         }
         Args::Share { thread, follow: _, read, to } => {
             let thread = resolve::thread(&mut client, &thread).await?;

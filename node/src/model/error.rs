@@ -95,6 +95,19 @@ pub enum Error {
     /// The peer was not asked to follow the thread, or not by this node.
     #[error("peer {0} is no follower of the thread that this node has asked; `spool follower ls` lists them")]
     NotAFollower(PeerId),
+    /// A record is in the log, and not yet at as many followers as were waited for.
+    #[error(
+        "durable on {durable} of {followers} followers, {wanted} were waited for; the event is in the log all the same, and followers get it when they can: \
+         see `spool thread status`"
+    )]
+    NotInTime {
+        /// So many have it.
+        durable: u32,
+        /// Of so many that are known.
+        followers: u32,
+        /// So many were waited for.
+        wanted: u32,
+    },
     /// What is stored here contradicts its own hash or signature.
     #[error("{0} is damaged on this node's disk; `spool verify` finds the extent")]
     Damaged(Cid),
@@ -156,7 +169,9 @@ impl Error {
             Self::ThreadNotFound(_) | Self::LogNotFound { .. } | Self::ObjectNotFound(_) | Self::NotAFollower(_) => {
                 ErrorKind::NotFound
             }
-            Self::Declined { why: Declined::Busy, .. } | Self::PeerUnreachable { .. } => ErrorKind::Unavailable,
+            Self::Declined { why: Declined::Busy, .. } | Self::PeerUnreachable { .. } | Self::NotInTime { .. } => {
+                ErrorKind::Unavailable
+            }
             Self::Declined { .. } => ErrorKind::Refused,
             Self::ThreadExists(_) => ErrorKind::Exists,
             Self::NoReadKey(_) | Self::SealedToOther(_) | Self::VariantRefused(_) | Self::LogClosed { .. } => {
@@ -200,6 +215,7 @@ impl Error {
             Self::PeerUnreachable { .. } => "peer-unreachable",
             Self::Declined { why, .. } => why.name(),
             Self::NotAFollower(_) => "follower-not-found",
+            Self::NotInTime { .. } => "not-in-time",
             Self::Damaged(_) => "damaged",
             Self::Storage(_) => "storage",
             Self::Database(error) => error.reason(),

@@ -20,6 +20,7 @@ use super::{
     runtime::Waiting,
     scheduler::Scheduler,
     serve::Server,
+    standings::Standings,
     status::Counters,
 };
 
@@ -38,6 +39,7 @@ pub(super) struct Executor {
     pub(super) counters: Arc<Counters>,
     pub(super) agreements: Arc<Agreements>,
     pub(super) invited: mpsc::Sender<Invited>,
+    pub(super) standings: Arc<Standings>,
 }
 
 impl Executor {
@@ -133,7 +135,7 @@ impl Executor {
                     self.must(Command::Respond { inbound, response });
                 }
             }
-            Effect::Acknowledged { .. } => {}
+            Effect::Acknowledged { thread, peer, heads } => self.standings.acknowledged(&thread, peer, &heads),
         }
         None
     }

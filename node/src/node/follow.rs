@@ -7,6 +7,7 @@
 mod agreements;
 mod decide;
 mod deliver;
+mod figures;
 mod followers;
 pub(super) mod limits;
 mod manage;

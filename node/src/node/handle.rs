@@ -13,6 +13,7 @@ use super::{
     follow::{Agreements, Followers, Notices},
     keyring::{Keyring, Keys},
     limits::STOP_PATIENCE,
+    standings::Standings,
     status::Counters,
 };
 use crate::{config::Config, model::Error, repo};
@@ -33,6 +34,7 @@ pub(super) struct Inner {
     pub(super) agreements: Arc<Agreements>,
     pub(super) followers: Arc<Followers>,
     pub(super) notices: Arc<Notices>,
+    pub(super) standings: Arc<Standings>,
     pub(super) databases: Databases,
     pub(super) config: Config,
     pub(super) repo: Option<Arc<repo::Locked>>,
@@ -149,6 +151,10 @@ impl Node {
 
     pub(super) fn followers(&self) -> &Arc<Followers> {
         &self.0.followers
+    }
+
+    pub(super) fn standings(&self) -> &Arc<Standings> {
+        &self.0.standings
     }
 
     pub(super) fn notices(&self) -> &Arc<Notices> {

@@ -103,12 +103,17 @@ impl Node {
     /// [`Error::Stopping`]; [`Error::Storage`] if the store cannot be read.
     pub(crate) async fn metrics(&self) -> Result<Vec<Family>, Error> {
         let network = self.network().status().await.map_err(|_| Error::Stopping)?;
-        let (totals, sizes) = {
+        let (totals, sizes, following) = {
             let node = self.clone();
-            self.blocking(move || Ok((node.totals()?, node.store().statistics().map_err(storage)?.kv))).await?
+            let read = move || {
+                let sizes = node.store().statistics().map_err(storage)?.kv;
+                Ok((node.totals()?, sizes, node.following_figures()?))
+            };
+            self.blocking(read).await?
         };
         let mut families = self.of_program();
         families.extend(self.of_threads(&totals));
+        families.extend(following);
         families.extend(self.of_queues(&network));
         families.extend(self.of_network(&network));
         families.extend(of_store(&sizes));

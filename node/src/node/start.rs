@@ -29,6 +29,7 @@ use super::{
     runtime::{Runtime, Waiting},
     scheduler::Scheduler,
     serve::Server,
+    standings::Standings,
     status::Counters,
     threads::storage,
 };
@@ -116,6 +117,7 @@ impl Node {
         let agreements = Arc::new(Agreements::load(&store, &config, is_here).map_err(storage)?);
         let followers = Arc::new(Followers::load(&store, is_here).map_err(storage)?);
         let notices = Arc::new(Notices::load(&store).map_err(storage)?);
+        let standings = Arc::new(Standings::load(&store, followers.threads().into_iter()).map_err(storage)?);
         let (invited_sender, invited) = mpsc::channel(INVITATIONS);
         let pool = rayon::ThreadPoolBuilder::new()
             .thread_name(|index| format!("spool-verify-{index}"))
@@ -135,6 +137,7 @@ impl Node {
             counters: counters.clone(),
             agreements: agreements.clone(),
             invited: invited_sender,
+            standings: standings.clone(),
         };
         let mut waiting = Waiting::default();
         let following = agreements.all().into_iter().map(|(thread, _)| {
@@ -162,6 +165,7 @@ impl Node {
             agreements: agreements.clone(),
             followers,
             notices,
+            standings: standings.clone(),
             databases: Databases::default(),
             config,
             repo,
@@ -176,6 +180,7 @@ impl Node {
             tokio::spawn(node.clone().answer_invitations(invited)).abort_handle(),
             tokio::spawn(node.clone().keep_agreements()).abort_handle(),
             tokio::spawn(node.clone().deliver_notices()).abort_handle(),
+            tokio::spawn(node.clone().keep_standings()).abort_handle(),
         ];
         tokio::spawn(async move {
             let stop = runtime.run().await;
@@ -184,8 +189,8 @@ impl Node {
             let closed = tokio::task::spawn_blocking(move || {
                 committer.shutdown();
                 addresses.flush();
-                if let Err(error) = agreements.flush() {
-                    tracing::warn!(error = crate::chain(&error), "what followed threads use could not be written");
+                if let Err(error) = agreements.flush().and_then(|()| standings.flush()) {
+                    tracing::warn!(error = crate::chain(&error), "what is known of followers could not be written");
                 }
             });
             let how = match (&stop, closed.await) {

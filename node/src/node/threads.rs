@@ -174,6 +174,7 @@ impl Node {
         done.await.map_err(|_| Error::Stopping)?.map_err(|error| refused(thread, error))?;
         self.keyring().remove(thread);
         self.databases().close(thread);
+        self.standings().forget(thread);
         let (node, id) = (self.clone(), thread.clone());
         let forget = move || {
             node.agreements().remove(&id).map_err(storage)?;

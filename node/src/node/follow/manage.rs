@@ -134,6 +134,7 @@ impl Node {
             let since_millis = millis(SystemTime::now());
             let notice = Notice { peer, addresses, thread: id, withdraws: true, since_millis };
             node.notices().put(notice.clone()).map_err(storage)?;
+            node.standings().forget_peer(&notice.thread, &peer).map_err(storage)?;
             Ok(notice)
         };
         let notice = self.blocking(remove).await?;
