@@ -5,6 +5,7 @@ mod following {
     mod asked;
     mod ended;
     mod quotas;
+    mod retention;
     mod standing;
     mod support;
 }

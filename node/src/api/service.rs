@@ -122,6 +122,11 @@ impl Spool for Service {
         Ok(Response::new(pb::WaitForFollowersResponse { durable, followers }))
     }
 
+    async fn set_retention(&self, request: Request<pb::SetRetentionRequest>) -> Answer<pb::Followed> {
+        let pb::SetRetentionRequest { thread, bodies_days } = request.into_inner();
+        Ok(Response::new(self.node.set_retention(&id("thread", &thread)?, bodies_days).await?.into()))
+    }
+
     async fn drop_followed(&self, request: Request<pb::DropFollowedRequest>) -> Answer<pb::DropFollowedResponse> {
         let (nodes, told) = self.node.drop_followed(&id("thread", &request.get_ref().thread)?).await?;
         Ok(Response::new(pb::DropFollowedResponse { nodes: nodes as u32, told: told as u32 }))

@@ -47,6 +47,26 @@ Examples:
         /// Thread id, name, or the beginning of the id
         thread: String,
     },
+    /// Say for how long this node keeps bodies of a thread that it follows
+    ///
+    /// Records stay, with their links and signatures, so that chains still verify. Age counts from arrival, or from now for what is here already.
+    #[command(
+        after_help = "\
+Examples:
+  spool follower retention bafkua... --bodies-days 90
+  spool follower retention bafkua... --everything",
+        group = clap::ArgGroup::new("policy").required(true).args(["bodies_days", "everything"])
+    )]
+    Retention {
+        /// Thread id, name, or the beginning of the id
+        thread: String,
+        /// Drop bodies that came longer ago than so many days
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=36_525))]
+        bodies_days: Option<u32>,
+        /// Keep everything
+        #[arg(long)]
+        everything: bool,
+    },
     /// Stop following a thread for others: remove it from this node, and tell them
     #[command(after_help = "Example:\n  spool follower drop bafkua...")]
     Drop {
@@ -72,6 +92,10 @@ pub(super) async fn run(context: &mut Context, args: Args) -> Result<(), Failure
         Args::Rm { peer, thread } => {
             let thread = resolve::thread(&mut client, &thread).await?;
             remove(context, client, thread, peer).await
+        }
+        Args::Retention { thread, bodies_days, everything: _ } => {
+            let thread = resolve::thread(&mut client, &thread).await?;
+            retain(context, client, thread, bodies_days.unwrap_or(0)).await
         }
         Args::Drop { thread } => {
             let thread = resolve::thread(&mut client, &thread).await?;
@@ -130,6 +154,15 @@ async fn remove(context: &mut Context, mut client: Client, thread: String, peer:
         out.hint("it cannot be reached now and is told later, while this node runs");
     }
     Ok(())
+}
+
+async fn retain(context: &mut Context, mut client: Client, thread: String, bodies_days: u32) -> Result<(), Failure> {
+    let followed = client.set_retention(pb::SetRetentionRequest { thread, bodies_days }).await?.into_inner();
+    let out = &mut context.out;
+    if out.is_json() {
+        return out.json(&followed_json(&followed));
+    }
+    out.fields(&[("thread", followed.thread.clone()), ("bodies", kept(followed.bodies_days))])
 }
 
 async fn leave(context: &mut Context, mut client: Client, thread: String) -> Result<(), Failure> {

@@ -29,6 +29,8 @@ pub(super) enum Call {
     Following { thread: ThreadId, following: Option<Following> },
     /// Deliver an invitation.
     Invite { peer: PeerId, sealed: Bytes, answer: oneshot::Sender<Answer> },
+    /// Drop blocks of a thread, if its logs are where they were.
+    DropBlocks { thread: ThreadId, cids: Vec<Cid>, heads: Vec<(LogId, u64)>, answer: oneshot::Sender<Answer> },
     /// Ask all peers of a thread.
     Sync { thread: ThreadId, answer: oneshot::Sender<Answer> },
     /// Look at the engine.

@@ -194,6 +194,9 @@ impl Runtime {
             Call::Invite { peer, sealed, answer } => {
                 Input::Invite { request: self.waiting.add(answer, None), peer, sealed }
             }
+            Call::DropBlocks { thread, cids, heads, answer } => {
+                Input::DropBlocks { request: self.waiting.add(answer, None), thread, cids, heads }
+            }
             Call::Sync { thread, answer } => Input::Sync { request: self.waiting.add(answer, None), thread },
             Call::Inspect(look) => return look(&mut self.engine),
             Call::NewDevice => return self.reload(effects),

@@ -181,6 +181,7 @@ impl Node {
             tokio::spawn(node.clone().keep_agreements()).abort_handle(),
             tokio::spawn(node.clone().deliver_notices()).abort_handle(),
             tokio::spawn(node.clone().keep_standings()).abort_handle(),
+            tokio::spawn(node.clone().keep_retention()).abort_handle(),
         ];
         tokio::spawn(async move {
             let stop = runtime.run().await;

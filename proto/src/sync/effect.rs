@@ -97,6 +97,13 @@ pub enum Write {
         /// Chunks that it lists, if it is a manifest.
         links: Vec<Cid>,
     },
+    /// Let go of blocks of a thread: it neither has nor wants them any more. They are deleted unless another thread has them.
+    DropBlocks {
+        /// The thread.
+        thread: ThreadId,
+        /// Which.
+        cids: Vec<Cid>,
+    },
 }
 
 /// What became of an append.

@@ -225,9 +225,10 @@ impl World {
     fn needs(&self, input: &Input, context: &Context<'_>) -> Option<ThreadId> {
         match input {
             Input::Append(append) => Some(append.thread.clone()),
-            Input::Writer { thread, .. } | Input::Store { thread, .. } | Input::Sync { thread, .. } => {
-                Some(thread.clone())
-            }
+            Input::Writer { thread, .. }
+            | Input::Store { thread, .. }
+            | Input::DropBlocks { thread, .. }
+            | Input::Sync { thread, .. } => Some(thread.clone()),
             Input::Gossip { topic, .. } => self.topics.get(topic).cloned(),
             Input::Request { peer, body, .. } => self.request_needs(peer, body),
             Input::Response { request, .. } | Input::Found { request, .. } => {
@@ -257,6 +258,9 @@ impl World {
             Input::Writer { thread, writer } => self.on_writer(&thread, *writer),
             Input::Append(append) => self.on_append(*append, context),
             Input::Store { request, thread, blocks } => self.on_store(request, &thread, blocks, context),
+            Input::DropBlocks { request, thread, cids, heads } => {
+                self.on_drop_blocks(request, &thread, cids, &heads, context);
+            }
             Input::Sync { request, thread } => self.on_sync(request, &thread, context),
             Input::Following { thread, following } => self.on_following(&thread, following, context),
             Input::Invite { request, peer, sealed } => {
@@ -296,7 +300,9 @@ impl World {
     pub(super) fn abandon(&mut self, input: Input, why: &AppendError, context: &mut Context<'_>) {
         match input {
             Input::Append(append) => context.reply(append.request, Err(why.clone())),
-            Input::Store { request, .. } | Input::Sync { request, .. } => context.reply(request, Err(why.clone())),
+            Input::Store { request, .. } | Input::DropBlocks { request, .. } | Input::Sync { request, .. } => {
+                context.reply(request, Err(why.clone()));
+            }
             Input::Request { inbound, .. } => context.refuse(inbound, Refusal::Busy),
             Input::Gossip { gossip, .. } => context.push(Effect::Judge { gossip, verdict: Verdict::Ignore }),
             // Whoever waits for an answer is told even without the thread's logs.

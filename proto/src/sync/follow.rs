@@ -1,8 +1,15 @@
 //! Threads that are followed for others: what is taken of them, how fast, and what peers are told about it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use cid::Cid;
 
 use super::{
+    commit::{Pending, Then},
+    effect::{AppendError, Durability, RequestId, Write},
     engine::{Context, World},
     hot::Thread,
     ingest::Origin,
@@ -82,6 +89,32 @@ impl World {
             peers.iter().for_each(|peer| self.check_heads(peer, id, context));
             self.resume_blocks(id, context);
         }
+    }
+
+    /// Blocks are not kept any more, if the logs are where they were when that was decided.
+    pub(super) fn on_drop_blocks(
+        &mut self,
+        request: RequestId,
+        id: &ThreadId,
+        cids: Vec<Cid>,
+        heads: &[(LogId, u64)],
+        context: &mut Context<'_>,
+    ) {
+        let Some(hot) = self.threads.get_mut(id).and_then(Thread::hot) else {
+            return context.reply(request, Err(AppendError::ThreadNotFound));
+        };
+        let logs = hot.logs.iter().filter(|(_, log)| log.state.head.is_some());
+        let here = logs.map(|(id, log)| (*id, log.state.counter()));
+        // Nor while blocks are on their way: they would be kept.
+        if !here.eq(heads.iter().copied()) || !hot.wants.is_quiet() {
+            return context.reply(request, Err(AppendError::Busy));
+        }
+        let dropped: BTreeSet<_> = cids.iter().copied().collect();
+        hot.wants.queue.retain(|(cid, _)| !dropped.contains(cid));
+        hot.wants.vain.retain(|cid, _| !dropped.contains(cid));
+        let write = Write::DropBlocks { thread: id.clone(), cids };
+        let then = Then::Stored { request };
+        context.persist(Durability::Sync, vec![write], |batch| Pending::new(batch, id.clone(), then));
     }
 
     /// Forgets an account that no thread has any more.

@@ -126,6 +126,18 @@ pub enum Input {
         /// CIDs and sealed blocks, each with the chunks that it lists.
         blocks: Vec<(Cid, Bytes, Vec<Cid>)>,
     },
+    /// Drop blocks of a thread that no record needs any more, as somebody has found out who saw the logs at these counters. Refused as busy where they have moved
+    /// since: a newer record may link to one of the blocks.
+    DropBlocks {
+        /// Names the request.
+        request: RequestId,
+        /// The thread.
+        thread: ThreadId,
+        /// Which.
+        cids: Vec<Cid>,
+        /// The logs that have records, by id, and their heads.
+        heads: Vec<(LogId, u64)>,
+    },
     /// Ask all peers of a thread now, and answer when done.
     Sync {
         /// Names the request.

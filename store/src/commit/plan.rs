@@ -87,6 +87,10 @@ impl<'a> Plan<'a> {
             }
             Write::Record { record } => self.record(record),
             Write::Inert { record } => self.inert(record),
+            Write::DropBlocks { thread, cids } => {
+                let thread = self.known_thread(thread)?;
+                cids.iter().try_for_each(|cid| self.drop_block(thread, cid))
+            }
             Write::Block { thread, cid, bytes, links } => {
                 let thread = self.known_thread(thread)?;
                 self.block(thread, cid, bytes)?;
@@ -169,6 +173,19 @@ impl<'a> Plan<'a> {
             }
         }
         self.refer(thread, &digest);
+        Ok(())
+    }
+
+    /// The thread does not refer to a block any more; the last one to do so takes it along.
+    fn drop_block(&mut self, thread: ThreadNumber, cid: &Cid) -> Result<(), Error> {
+        let digest = block::digest(cid)?;
+        self.staging.delete(Space::References, keys::references::by_block(&digest, thread));
+        self.staging.delete(Space::References, keys::references::by_thread(thread, &digest));
+        self.staging.delete(Space::References, keys::references::want(thread, &digest));
+        if self.staging.keys(Space::References, &keys::references::of_block(&digest))?.is_empty() {
+            self.staging.delete(Space::Index, keys::index::block(&digest));
+            self.staging.delete(Space::Blocks, digest.to_vec());
+        }
         Ok(())
     }
 

@@ -221,7 +221,7 @@ fn bytes(commit: &Commit) -> usize {
     let contents = |write: &Write| match write {
         Write::Record { record } | Write::Inert { record } => record.sealed().bytes.len(),
         Write::Block { bytes, .. } => bytes.len(),
-        Write::Thread { .. } | Write::RemoveThread { .. } | Write::Log { .. } => 0,
+        Write::Thread { .. } | Write::RemoveThread { .. } | Write::Log { .. } | Write::DropBlocks { .. } => 0,
     };
     commit.writes.iter().map(|write| EACH + contents(write)).sum()
 }

@@ -30,6 +30,17 @@ impl Store {
         Ok(self.kv().contains(Space::Index, &keys::index::block(&digest))?)
     }
 
+    /// Bytes of a block; 0 if it is not here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub fn block_size(&self, cid: &Cid) -> Result<u64, Error> {
+        let Ok(digest) = block::digest(cid) else { return Ok(0) };
+        let size = self.kv().get(Space::Index, &keys::index::block(&digest))?;
+        Ok(size.and_then(|size| keys::number_at_end(&size)).map_or(0, u64::from))
+    }
+
     /// A block that a record or manifest of this thread links to.
     ///
     /// # Errors

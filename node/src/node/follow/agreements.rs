@@ -222,9 +222,24 @@ impl Agreements {
             let (thread, bytes) = match write {
                 Write::Record { record } | Write::Inert { record } => (record.thread(), record.sealed().bytes.len()),
                 Write::Block { thread, bytes, .. } => (thread, bytes.len()),
-                Write::Thread { .. } | Write::RemoveThread { .. } | Write::Log { .. } => continue,
+                Write::Thread { .. } | Write::RemoveThread { .. } | Write::Log { .. } | Write::DropBlocks { .. } => {
+                    continue;
+                }
             };
             self.add(&mut table, thread, bytes as u64);
+        }
+    }
+
+    /// Blocks of a thread were dropped.
+    pub(in crate::node) fn free(&self, thread: &ThreadId, bytes: u64) {
+        let mut table = self.table();
+        let Some(agreement) = table.threads.get_mut(thread) else { return };
+        agreement.used_bytes = agreement.used_bytes.saturating_sub(bytes);
+        let account = agreement.account();
+        table.unwritten.insert(thread.clone());
+        if let Some(used) = account.and_then(|account| table.used.get_mut(&account)) {
+            *used = used.saturating_sub(bytes);
+            self.changed.notify_one();
         }
     }
 

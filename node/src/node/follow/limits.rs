@@ -34,3 +34,15 @@ pub(in crate::node) const STANDING_BYTES: usize = 256 * 1024;
 pub(in crate::node) const STANDINGS_INTERVAL: Duration = Duration::from_secs(10);
 /// How often those who wait for followers look by themselves: that a peer agrees is no event.
 pub(in crate::node) const DURABLE_LOOK: Duration = Duration::from_millis(500);
+/// How often bodies are looked for that came too long ago.
+pub(in crate::node) const RETENTION_INTERVAL: Duration = Duration::from_secs(3_600);
+/// Marks of one log within the time for which bodies are kept: so much more exact than a part of it age is not known.
+pub(in crate::node) const MARKS_IN_RETENTION: u32 = 32;
+/// The least time between two marks of a log.
+pub(in crate::node) const LEAST_MARK_INTERVAL: Duration = Duration::from_secs(3_600);
+/// Records of one log whose bodies are dropped in one step: bounds the memory that it takes.
+pub(in crate::node) const EXPIRED_RECORDS: u64 = 65_536;
+/// Blocks that are dropped in one commit, so that other commits never wait long.
+pub(in crate::node) const DROPPED_BLOCKS: usize = 1_024;
+/// How often it is tried to drop blocks of a thread to which records keep coming, before that is left to the next time.
+pub(in crate::node) const DROP_TRIES: usize = 4;

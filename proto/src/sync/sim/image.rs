@@ -87,6 +87,11 @@ impl Image {
                     thread.wants.entry(*link).or_insert(None);
                 }
             }
+            Write::DropBlocks { thread, cids } => {
+                let thread = self.thread(thread);
+                thread.blocks.retain(|cid, _| !cids.contains(cid));
+                thread.wants.retain(|cid, _| !cids.contains(cid));
+            }
         }
     }
 

@@ -8,9 +8,11 @@ use ed25519_dalek::SigningKey;
 use super::{
     super::{
         effect::{Durability, RequestId},
+        follow::Following,
         input::{Append, Input},
         log::Writer,
         state::ThreadState,
+        status::PeerStatus,
     },
     disk::DiskSettings,
     malice::Malice,
@@ -259,6 +261,31 @@ impl Simulation {
         let request = self.expect_reply(node, &thread.id, Durability::Sync);
         self.feed(node, Input::Sync { request, thread: thread.id.clone() });
         request
+    }
+
+    /// Has a node follow a thread on terms, as if for others.
+    pub fn follow(&mut self, node: NodeId, thread: &SharedThread, following: Option<Following>) {
+        self.feed(node, Input::Following { thread: thread.id.clone(), following });
+    }
+
+    /// Has a node drop blocks of a thread whose logs somebody has seen at these counters.
+    pub fn drop_blocks(
+        &mut self,
+        node: NodeId,
+        thread: &SharedThread,
+        cids: Vec<crate::Cid>,
+        heads: Vec<(LogId, u64)>,
+    ) -> RequestId {
+        let request = self.expect_reply(node, &thread.id, Durability::Sync);
+        self.feed(node, Input::DropBlocks { request, thread: thread.id.clone(), cids, heads });
+        request
+    }
+
+    /// What a node knows of a peer of a thread.
+    pub fn peer_status(&mut self, node: NodeId, thread: &SharedThread, peer: NodeId) -> Option<PeerStatus> {
+        let id = self.node(peer).peer;
+        let status = self.engine(node)?.status(&thread.id)?;
+        status.peers.into_iter().find(|status| status.peer == id)
     }
 
     /// Whether a node runs.

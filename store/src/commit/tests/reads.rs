@@ -218,6 +218,41 @@ fn blocks_are_served_only_within_a_thread_that_refers_to_them() {
     assert!(rig.store.block_in_thread(&two.thread, &cid).unwrap().is_none());
 }
 
+#[test]
+fn a_dropped_block_is_neither_here_nor_wanted_unless_another_thread_has_it() {
+    let (mut rig, mut one, two) = (Rig::new(), Author::new(1, 1), Author::new(2, 2));
+    let mut writes = vec![one.write_thread(), two.write_thread()];
+    let linked =
+        [b"own".as_slice(), b"shared", b"never came"].map(|block| Write::Record { record: one.append_block(block) });
+    writes.extend(linked);
+    writes.extend([one.write_log(), one.write_block(b"own", Vec::new()), one.write_block(b"shared", Vec::new())]);
+    writes.push(two.write_block(b"shared", Vec::new()));
+    rig.commit(Durability::Sync, writes);
+    let cids = [b"own".as_slice(), b"shared", b"never came"].map(block::cid);
+    assert_eq!(cids.map(|cid| rig.store.block_size(&cid).unwrap()), [3, 6, 0]);
+    assert_eq!(rig.store.wants(&one.thread, None, 9).unwrap().len(), 1);
+    let drop = || Write::DropBlocks { thread: one.thread.clone(), cids: cids.to_vec() };
+    // Twice does no harm.
+    rig.commit(Durability::Sync, vec![drop()]);
+    rig.commit(Durability::Sync, vec![drop()]);
+    assert!(rig.store.wants(&one.thread, None, 9).unwrap().is_empty());
+    assert_eq!(cids.map(|cid| rig.store.has_block(&cid).unwrap()), [false, true, false]);
+    assert!(rig.store.block_in_thread(&one.thread, &cids[1]).unwrap().is_none());
+    assert!(rig.store.block_in_thread(&two.thread, &cids[1]).unwrap().is_some());
+    assert_eq!(rig.store.thread_statistics(&one.thread).unwrap().records, 3);
+    assert_eq!(
+        (
+            rig.store.thread_statistics(&one.thread).unwrap().blocks,
+            rig.store.thread_statistics(&one.thread).unwrap().wanted
+        ),
+        (0, 0)
+    );
+    // A record that comes later and links to one wants it again.
+    let record = one.append_block(b"own");
+    rig.commit(Durability::Sync, vec![Write::Record { record }, one.write_log()]);
+    assert_eq!(rig.store.wants(&one.thread, None, 9).unwrap(), [(cids[0], None)]);
+}
+
 /// A writer links to the CID of a record as if that were a block, and some peer delivers it.
 #[test]
 fn a_record_stored_as_a_block_is_still_found_as_a_record() {
@@ -242,4 +277,9 @@ fn settings_are_kept_and_bounded() {
     assert!(after.store.setting("peer/name").unwrap().is_none());
     assert!(after.store.set_setting(&"n".repeat(257), Some(b"")).is_err());
     assert!(after.store.set_setting("n", Some(&[0; 65 * 1024])).is_err());
+    for name in ["peer/b", "peer/a", "peers", "pee"] {
+        after.store.set_setting(name, Some(name.as_bytes())).unwrap();
+    }
+    let found = after.store.settings("peer/").unwrap();
+    assert_eq!(found, [("a".to_owned(), Bytes::from("peer/a")), ("b".to_owned(), Bytes::from("peer/b"))]);
 }
