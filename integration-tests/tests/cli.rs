@@ -9,6 +9,7 @@ mod cli {
     mod damage;
     mod database;
     mod exits;
+    mod following;
     mod operators;
     mod signals;
     mod streams;

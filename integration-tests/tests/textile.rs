@@ -162,6 +162,31 @@ async fn records_travel_between_daemons_by_address_and_key() {
     assert_eq!((gone.code(), gone.message()), (Code::Unknown, "thread not found"));
 }
 
+/// A replicator is a node that offers to follow; one that does not says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replicator_has_to_offer_it() {
+    let (here, open, closed) = (Repo::new("here"), Repo::new("open"), Repo::new("closed"));
+    let daemon = here.start(&[]);
+    let (willing, unwilling) = (open.start(&["--follow", "open"]), closed.start(&[]));
+    let mut client = network(&daemon).await;
+    let id = Bytes::copy_from_slice(ThreadId::new(Variant::Raw, [9; 32]).as_bytes());
+    client.create_thread(net_pb::CreateThreadRequest { thread_id: id.clone(), keys: None }).await.expect("a thread");
+    let ask = |address: String| {
+        let address: spool_proto::Multiaddr = address.parse().expect("an address");
+        net_pb::AddReplicatorRequest { thread_id: id.clone(), addr: address.to_vec().into() }
+    };
+    let added = client.add_replicator(ask(willing.address())).await.expect("it takes it").into_inner();
+    let peer = spool_proto::PeerId::from_bytes(&added.peer_id).expect("a peer id");
+    assert_eq!(peer.to_string(), willing.peer());
+    let thread = network(&willing).await.get_thread(net_pb::GetThreadRequest { thread_id: id.clone() }).await;
+    let key = thread.expect("it follows").into_inner().thread_key;
+    assert_eq!(key.len(), 32, "the service key, and no read key");
+    let refused = client.add_replicator(ask(unwilling.address())).await.expect_err("it does not");
+    assert!(refused.code() == Code::Unknown && refused.message().contains("does not offer to follow"), "{refused}");
+    let nonsense = net_pb::AddReplicatorRequest { thread_id: id, addr: Bytes::from_static(&[0xff; 9]) };
+    assert_eq!(client.add_replicator(nonsense).await.expect_err("no address").code(), Code::InvalidArgument);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_thread_of_a_database_is_in_use() {
     let repo = Repo::new("in-use");

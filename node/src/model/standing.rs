@@ -72,6 +72,11 @@ pub struct PeerStanding {
 }
 
 impl PeerStanding {
+    /// Whether it has all that is here.
+    pub fn has_all(&self, logs: &[LogStanding]) -> bool {
+        logs.iter().all(|log| self.heads.get(&log.log).copied().unwrap_or(0) >= log.head)
+    }
+
     /// Whether it counts as a follower: it follows, and has not left.
     pub fn is_counted(&self) -> bool {
         (self.asked || self.role == Role::Follower) && self.gone.is_none()

@@ -55,7 +55,7 @@ impl Node {
         Ok(ThreadStanding {
             thread: thread.clone(),
             followers,
-            durable: logs.iter().map(|log| log.durable).min().unwrap_or(followers),
+            durable: peers.iter().filter(|peer| peer.is_counted() && peer.has_all(&logs)).count() as u32,
             logs,
             peers,
             missing_blocks,

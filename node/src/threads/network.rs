@@ -198,11 +198,14 @@ impl Api for Network {
         Ok(Response::new(DeleteThreadReply {}))
     }
 
-    /// A follower takes a thread when its owner says so, on its own side: nobody can make another node keep something.
+    /// The other node takes the thread if its operator offers to: see its setting `follow`.
     async fn add_replicator(&self, request: Request<AddReplicatorRequest>) -> Answer<AddReplicatorReply> {
-        self.thread(&request, &request.get_ref().thread_id)?;
-        let text = "a follower joins by itself: `spool thread share --follow` here, and `spool thread join` there";
-        Err(Status::unimplemented(text))
+        let (thread, _) = self.thread(&request, &request.get_ref().thread_id)?;
+        let address = Address::from_bytes(&request.get_ref().addr);
+        let address = address.map_err(|error| Refused::invalid(format!("parsing replicator: {error}")))?;
+        let follower = self.0.node.add_follower(&address.base.to_string(), &thread, None).await;
+        let follower = follower.map_err(Refused::from)?;
+        Ok(Response::new(AddReplicatorReply { peer_id: follower.peer.to_bytes().into() }))
     }
 
     async fn create_record(&self, request: Request<CreateRecordRequest>) -> Answer<NewRecordReply> {

@@ -15,7 +15,7 @@ use spool_proto::{
 use spool_store::addresses::Source;
 use tokio::sync::mpsc;
 
-use super::limits::AGREEMENTS_INTERVAL;
+use super::limits::{AGREEMENTS_INTERVAL, INVALID_INVITATION_POINTS, WRONG_CODE_POINTS};
 use crate::{
     config::{Allowed, Follow},
     model::Error,
@@ -35,7 +35,10 @@ impl Node {
         while let Some(Invited { peer, inbound, sealed }) = invited.recv().await {
             let answer = match self.decide(&peer, &sealed).await {
                 Ok(answer) => answer,
-                Err(why) => InviteAnswer::Declined(why),
+                Err(why) => {
+                    self.blame(peer, why).await;
+                    InviteAnswer::Declined(why)
+                }
             };
             if let InviteAnswer::Declined(why) = &answer {
                 tracing::info!(%peer, why = why.name(), "an invitation was declined");
@@ -45,6 +48,19 @@ impl Node {
                 return;
             }
         }
+    }
+
+    /// Codes are not to be found out by trying.
+    async fn blame(&self, peer: PeerId, why: Declined) {
+        let (points, reason) = if why == Declined::WrongCode {
+            (WRONG_CODE_POINTS, "showed a wrong code with an invitation")
+        } else if why == Declined::Invalid {
+            (INVALID_INVITATION_POINTS, "sent an invalid invitation")
+        } else {
+            return;
+        };
+        // If the network has ended there is nobody to blame.
+        let _ = self.network().command(Command::Penalize { peer, points, reason }).await;
     }
 
     async fn decide(&self, peer: &PeerId, sealed: &[u8]) -> Result<InviteAnswer, Declined> {

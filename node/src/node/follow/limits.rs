@@ -46,3 +46,7 @@ pub(in crate::node) const EXPIRED_RECORDS: u64 = 65_536;
 pub(in crate::node) const DROPPED_BLOCKS: usize = 1_024;
 /// How often it is tried to drop blocks of a thread to which records keep coming, before that is left to the next time.
 pub(in crate::node) const DROP_TRIES: usize = 4;
+/// What a wrong code counts towards the 100 points of a ban: a few slips are forgiven, a search is not.
+pub(in crate::node) const WRONG_CODE_POINTS: u32 = 10;
+/// What an invitation counts that no correct peer sends.
+pub(in crate::node) const INVALID_INVITATION_POINTS: u32 = 25;
