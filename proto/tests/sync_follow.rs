@@ -92,7 +92,8 @@ fn what_a_peer_has_is_known_from_its_answers_and_from_equal_digests() {
     simulation.run_for(SECOND);
     let known = (writer, follower, thread.id.clone(), log);
     assert_eq!(simulation.trace.acknowledged_heads.get(&known), Some(&5), "the answer to a push says so");
-    simulation.run_for(20 * SECOND);
+    // Some seconds away from the regular comparisons.
+    simulation.run_for(23 * SECOND);
     assert!(simulation.peer_status(writer, &thread, follower).unwrap().agrees);
     simulation.append(writer, &thread, Durability::Sync);
     simulation.run_for(SECOND / 5);

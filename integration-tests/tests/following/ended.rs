@@ -1,6 +1,6 @@
 //! Ending it, from either side.
 
-use spool_integration_tests::{Setup, TestNode, eventually};
+use spool_integration_tests::{TestNode, eventually};
 use spool_node::model::Error;
 use spool_proto::{key_set::Scope, wire::Declined};
 
@@ -41,9 +41,7 @@ async fn a_follower_that_leaves_is_shown_as_gone_even_if_nobody_was_there_to_be_
     let receipt = writer.write(&thread, "one").await;
     ask(&writer, &follower, &thread).await;
     follower.has_record(&receipt).await;
-    let mut network = writer.setup.network.clone();
-    network.listen = vec![writer.address.iter().take(2).collect()];
-    let setup = Setup { network, ..writer.setup.clone() };
+    let setup = writer.setup.clone();
     writer.stop().await;
     drop(writer);
     assert_eq!(follower.drop_followed(&thread).await.expect("it follows"), (1, 0));
@@ -52,6 +50,7 @@ async fn a_follower_that_leaves_is_shown_as_gone_even_if_nobody_was_there_to_be_
     assert!(matches!(refused, Error::ThreadNotFound(_)), "{refused}");
 
     let writer = setup.start().await;
+    writer.connect_to(&follower).await;
     eventually("the writer knows", || async {
         writer.list_followers(Some(&thread)).expect("here").first()?.gone.map(|_| ())
     })

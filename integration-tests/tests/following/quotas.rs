@@ -1,6 +1,6 @@
 //! Quotas of those who invite: what is over them is refused by name, on both sides.
 
-use spool_integration_tests::{Setup, TestNode, eventually};
+use spool_integration_tests::{TestNode, eventually};
 use spool_node::model::PeerStanding;
 use spool_proto::{
     PeerId, ThreadId,
@@ -27,12 +27,7 @@ async fn one_thread_too_many_is_declined_and_another_identity_has_its_own_quota(
     assert_eq!(declined(&writer, &follower, &third, None).await, Declined::TooManyThreads);
     ask(&other, &follower, &other.thread_with_name("theirs").await).await;
     // Also after a restart.
-    let mut network = follower.setup.network.clone();
-    network.listen = vec![follower.address.iter().take(2).collect()];
-    let setup = Setup { network, ..follower.setup.clone() };
-    follower.stop().await;
-    drop(follower);
-    let follower = setup.start().await;
+    let follower = follower.restart().await;
     assert_eq!(declined(&writer, &follower, &third, None).await, Declined::TooManyThreads);
     // What is given back can be used again.
     let first = writer.list_followers(None).expect("all")[0].thread.clone();
@@ -79,7 +74,6 @@ async fn where_the_bytes_are_used_up_nothing_more_is_taken_and_the_writer_sees_w
     // With more room it goes on where it stopped.
     let mut setup = follower.setup.clone();
     setup.config.follow_max_mib = 100;
-    setup.network.listen = vec![follower.address.iter().take(2).collect()];
     follower.stop().await;
     drop(follower);
     let follower = setup.start().await;
