@@ -23,6 +23,7 @@ mod log;
 mod object;
 mod output;
 mod peers;
+mod repo;
 mod resolve;
 mod settings;
 mod stat;

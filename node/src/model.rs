@@ -4,6 +4,7 @@
 //! embed a node. Nothing in here knows about a transport, and nothing in here holds a key or prints a body in `Debug`.
 
 mod append;
+mod backup;
 mod database;
 mod error;
 mod follow;
@@ -16,6 +17,7 @@ mod thread;
 mod verify;
 
 pub use append::{AppendOptions, Audience, Durability, Receipt};
+pub use backup::BackupStep;
 pub use database::{
     CollectionInfo, Committed, Cursor, DatabaseState, DefinitionChange, DocumentChange, DocumentInfo, DocumentWrite,
     Folded, NoCursor, Point, Restored, Reverted, WatchItem, WatchQuery, WatchStep,

@@ -14,6 +14,7 @@
 mod addresses;
 mod announce;
 mod append;
+mod backup;
 mod bodies;
 mod call;
 mod clients;
@@ -48,4 +49,5 @@ pub use database::{Committing, Transaction, Way};
 pub use handle::Node;
 pub(crate) use health::Check;
 pub use start::Parts;
+pub(crate) use start::open_store;
 pub(crate) use threads::storage;

@@ -179,6 +179,13 @@ impl Spool for Service {
         Ok(self.steps(self.node.verify(options).await?))
     }
 
+    type BackupStream = Stream<pb::BackupResponse>;
+
+    async fn backup(&self, request: Request<pb::BackupRequest>) -> Answer<Self::BackupStream> {
+        let steps = self.node.back_up(request.into_inner().directory.into()).await?;
+        Ok(self.steps(steps))
+    }
+
     async fn list_peers(&self, _: Request<pb::ListPeersRequest>) -> Answer<pb::ListPeersResponse> {
         let peers = self.node.peers().await?.into_iter().map(Into::into).collect();
         Ok(Response::new(pb::ListPeersResponse { peers }))

@@ -114,6 +114,9 @@ pub enum Error {
         "the answer was read too slowly and is not whole: ask again, and read it at once or in parts (with a limit)"
     )]
     ReadTooSlowly,
+    /// The repository.
+    #[error(transparent)]
+    Repository(#[from] crate::repo::Error),
     /// The node is shutting down.
     #[error("the node is stopping")]
     Stopping,
@@ -169,6 +172,7 @@ impl Error {
             Self::Damaged(_) => ErrorKind::Damaged,
             Self::Storage(_) | Self::Internal { .. } => ErrorKind::Failed,
             Self::TransactionEnded => ErrorKind::Refused,
+            Self::Repository(error) => error.kind(),
             Self::Database(error) => match error.kind() {
                 Kind::Invalid => ErrorKind::Invalid,
                 Kind::NotFound => ErrorKind::NotFound,
@@ -205,6 +209,7 @@ impl Error {
             Self::Database(error) => error.reason(),
             Self::TransactionEnded => "transaction-ended",
             Self::ReadTooSlowly => "read-too-slowly",
+            Self::Repository(error) => error.reason(),
             Self::Stopping => "stopping",
             Self::Internal { .. } => "internal",
         }

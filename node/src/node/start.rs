@@ -1,6 +1,7 @@
 //! Puts a node together and starts it.
 
 use std::{
+    path::Path,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -73,8 +74,7 @@ impl Node {
                 let seed = repo.node_seed().map_err(|error| internal("read the node's key", error))?;
                 let options =
                     rocks::Options { cache_bytes: config.cache_mib as usize * 1024 * 1024, ..Default::default() };
-                let store =
-                    Store::open(&repo.store_dir(), &options).map_err(|error| internal("open the store", error))?;
+                let store = open_with(&repo.store_dir(), &options)?;
                 let network = network(&config, *seed);
                 Ok(Parts { identity, device, node_seed: *seed, store, network, config })
             })
@@ -201,6 +201,15 @@ impl Node {
         });
         Ok(node)
     }
+}
+
+/// Opens the store of a repository that no daemon runs on.
+pub(crate) fn open_store(path: &Path) -> Result<Store, Error> {
+    open_with(path, &rocks::Options::default())
+}
+
+fn open_with(path: &Path, options: &rocks::Options) -> Result<Store, Error> {
+    Store::open(path, options).map_err(|error| internal("open the store", error))
 }
 
 /// All threads of the store, as inputs for the engine, and in the keyring.
