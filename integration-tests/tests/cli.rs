@@ -5,6 +5,7 @@
 #[cfg(all(test, unix))]
 mod cli {
     mod apart;
+    mod archive;
     mod backup;
     mod commands;
     mod damage;

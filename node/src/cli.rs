@@ -5,6 +5,7 @@
 //! goes through many.
 
 mod append;
+mod archive;
 mod bench;
 mod command;
 mod config;

@@ -4,6 +4,7 @@
 //! embed a node. Nothing in here knows about a transport, and nothing in here holds a key or prints a body in `Debug`.
 
 mod append;
+mod archive;
 mod backup;
 mod database;
 mod error;
@@ -17,6 +18,7 @@ mod thread;
 mod verify;
 
 pub use append::{AppendOptions, Audience, Durability, Receipt};
+pub use archive::{ImportProgress, ImportReport, ImportStep};
 pub use backup::BackupStep;
 pub use database::{
     CollectionInfo, Committed, Cursor, DatabaseState, DefinitionChange, DocumentChange, DocumentInfo, DocumentWrite,

@@ -11,6 +11,7 @@ use super::{
     call::{Call, News},
     database::Databases,
     follow::{Agreements, Followers, Notices},
+    import::Guests,
     keyring::{Keyring, Keys},
     limits::STOP_PATIENCE,
     status::Counters,
@@ -33,6 +34,7 @@ pub(super) struct Inner {
     pub(super) agreements: Arc<Agreements>,
     pub(super) followers: Arc<Followers>,
     pub(super) notices: Arc<Notices>,
+    pub(super) guests: Guests,
     pub(super) databases: Databases,
     pub(super) config: Config,
     pub(super) repo: Option<Arc<repo::Locked>>,
@@ -153,6 +155,10 @@ impl Node {
 
     pub(super) fn notices(&self) -> &Arc<Notices> {
         &self.0.notices
+    }
+
+    pub(super) fn guests(&self) -> &Guests {
+        &self.0.guests
     }
 
     pub(super) fn databases(&self) -> &Databases {

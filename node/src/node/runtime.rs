@@ -195,6 +195,7 @@ impl Runtime {
                 Input::Invite { request: self.waiting.add(answer, None), peer, sealed }
             }
             Call::Sync { thread, answer } => Input::Sync { request: self.waiting.add(answer, None), thread },
+            Call::Input(input) => *input,
             Call::Inspect(look) => return look(&mut self.engine),
             Call::NewDevice => return self.reload(effects),
             Call::Stop(ended) => return self.stop = Some(ended),

@@ -24,6 +24,7 @@ use super::{
     feed::Feed,
     follow::{Agreements, Followers, Notices, limits::INVITATIONS},
     handle::{End, Inner},
+    import::Guests,
     keyring::Keyring,
     limits::{BODY_BYTES, CALLS, NEWS, RESULTS},
     outbox::Outbox,
@@ -110,6 +111,7 @@ impl Node {
         let (call_sender, calls) = mpsc::channel(CALLS);
         let (done_sender, done) = mpsc::channel(RESULTS);
         let (news, _) = broadcast::channel(NEWS);
+        let guests = Guests::default();
         let counters = Arc::new(Counters::default());
         let known = known_threads(&store, &keyring, start)?;
         let is_here = |thread: &ThreadId| keyring.get(thread).is_some();
@@ -135,6 +137,7 @@ impl Node {
             counters: counters.clone(),
             agreements: agreements.clone(),
             invited: invited_sender,
+            guests: guests.clone(),
         };
         let mut waiting = Waiting::default();
         let following = agreements.all().into_iter().map(|(thread, _)| {
@@ -162,6 +165,7 @@ impl Node {
             agreements: agreements.clone(),
             followers,
             notices,
+            guests,
             databases: Databases::default(),
             config,
             repo,
