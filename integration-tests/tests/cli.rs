@@ -5,6 +5,8 @@
 #[cfg(all(test, unix))]
 mod cli {
     mod apart;
+    mod archive;
+    mod backup;
     mod commands;
     mod damage;
     mod database;

@@ -5,6 +5,7 @@
 
 mod access;
 mod append;
+mod archive;
 mod broken;
 mod calls;
 mod database;

@@ -5,6 +5,7 @@
 //! goes through many.
 
 mod append;
+mod archive;
 mod bench;
 mod command;
 mod config;
@@ -23,6 +24,7 @@ mod log;
 mod object;
 mod output;
 mod peers;
+mod repo;
 mod resolve;
 mod settings;
 mod stat;

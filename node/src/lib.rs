@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod bench;
+pub mod car;
 pub mod cli;
 pub mod config;
 mod http1;

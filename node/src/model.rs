@@ -4,6 +4,8 @@
 //! embed a node. Nothing in here knows about a transport, and nothing in here holds a key or prints a body in `Debug`.
 
 mod append;
+mod archive;
+mod backup;
 mod database;
 mod error;
 mod follow;
@@ -17,6 +19,8 @@ mod thread;
 mod verify;
 
 pub use append::{AppendOptions, Audience, Durability, Receipt};
+pub use archive::{ImportProgress, ImportReport, ImportStep};
+pub use backup::BackupStep;
 pub use database::{
     CollectionInfo, Committed, Cursor, DatabaseState, DefinitionChange, DocumentChange, DocumentInfo, DocumentWrite,
     Folded, NoCursor, Point, Restored, Reverted, WatchItem, WatchQuery, WatchStep,

@@ -8,7 +8,7 @@
 //!   node.key     0600  the node's key: what its peer id is made from
 //!   device             id of this installation
 //!   lock               held, with the process id inside, while a process uses the repository
-//!   api                address of the running daemon's API
+//!   api, http          where the running daemon listens
 //!   api-token    0600  what callers of the API show
 //!   store/             the database
 //! ```
@@ -16,15 +16,19 @@
 //! Only one process at a time has a [`Locked`] repository; everything that writes goes through it. A copy of the directory that is put
 //! back later must take a new device id before it appends: its logs may have gone on elsewhere.
 
+mod backup;
 mod create;
 mod error;
 mod files;
 mod lock;
 mod open;
+mod restore;
 mod token;
 
+pub use backup::Progress;
 pub use create::Init;
 pub use error::Error;
 pub(crate) use files::Partial;
 pub use lock::{AddressFile, Locked};
 pub use open::Repo;
+pub use restore::Restored;

@@ -3,7 +3,7 @@
 //! Three implementations: `rocks` for nodes, behind the feature `rocksdb`; `memory` for tests; `faulty`, a memory store whose disk fails, fills up, or loses
 //! what was not synced. The trait is batch-oriented and object safe, so that an object store can stand behind it as well.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, path::Path};
 
 use bytes::Bytes;
 
@@ -99,6 +99,16 @@ pub trait Kv: Reads + Send + Sync {
 
     /// Begins to give back the disk space of what was deleted, where that is not a matter of course, and returns. A hint.
     fn reclaim(&self) {}
+
+    /// Puts a copy of all that was written into `directory`, which is not there yet: a store that opens and holds one state, while this one goes on. Where the
+    /// file system allows it, files are shared instead of copied.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`], also where this kind of store cannot; [`Error::Full`].
+    fn checkpoint(&self, directory: &Path) -> Result<(), Error> {
+        Err(Error::Write(format!("this store has no files to put into {}", directory.display()).into()))
+    }
 
     /// How much is kept, as far as it is known without reading everything.
     ///

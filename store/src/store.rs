@@ -73,6 +73,15 @@ impl Store {
         self.0.poisoned.load(Ordering::Acquire)
     }
 
+    /// Puts a copy of the store as it is now into `directory`, which is not there yet; the store goes on meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kv`].
+    pub fn checkpoint(&self, directory: &std::path::Path) -> Result<(), Error> {
+        Ok(self.kv().checkpoint(directory)?)
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0
     }

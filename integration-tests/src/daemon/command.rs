@@ -97,6 +97,11 @@ impl Repo {
         repo
     }
 
+    /// A repository that was made by other means.
+    pub fn existing(path: &Path) -> Self {
+        Self { path: path.to_owned(), _directory: None }
+    }
+
     /// Its directory.
     pub fn path(&self) -> &Path {
         &self.path

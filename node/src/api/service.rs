@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::pb::{self, spool_server::Spool};
 use super::request::{self, id};
-use super::{append, file, peer};
+use super::{append, archive, file, peer};
 use crate::model::{self, Error};
 use crate::node::Node;
 
@@ -79,6 +79,25 @@ impl Spool for Service {
     async fn join_thread(&self, request: Request<pb::JoinThreadRequest>) -> Answer<pb::Thread> {
         let pb::JoinThreadRequest { ticket, name } = request.into_inner();
         Ok(Response::new(self.node.join(ticket.trim(), request::name(name)?).await?.into()))
+    }
+
+    type ExportThreadStream = Stream<pb::ExportThreadResponse>;
+
+    async fn export_thread(&self, request: Request<pb::ExportThreadRequest>) -> Answer<Self::ExportThreadStream> {
+        let thread = id("thread", &request.get_ref().thread)?;
+        Ok(Response::new(archive::pieces(self.node.export(&thread).await?)))
+    }
+
+    type ImportThreadStream = Stream<pb::ImportThreadResponse>;
+
+    async fn import_thread(
+        &self,
+        request: Request<Streaming<pb::ImportThreadRequest>>,
+    ) -> Answer<Self::ImportThreadStream> {
+        let mut requests = request.into_inner();
+        let thread = id("thread", &archive::thread(&mut requests).await?)?;
+        let steps = self.node.import(&thread, archive::content(requests)).await?;
+        Ok(self.steps(steps))
     }
 
     async fn remove_thread(&self, request: Request<pb::RemoveThreadRequest>) -> Answer<pb::RemoveThreadResponse> {
@@ -199,6 +218,13 @@ impl Spool for Service {
     async fn verify(&self, request: Request<pb::VerifyRequest>) -> Answer<Self::VerifyStream> {
         let options = request::verify_options(request.get_ref())?;
         Ok(self.steps(self.node.verify(options).await?))
+    }
+
+    type BackupStream = Stream<pb::BackupResponse>;
+
+    async fn backup(&self, request: Request<pb::BackupRequest>) -> Answer<Self::BackupStream> {
+        let steps = self.node.back_up(request.into_inner().directory.into()).await?;
+        Ok(self.steps(steps))
     }
 
     async fn list_peers(&self, _: Request<pb::ListPeersRequest>) -> Answer<pb::ListPeersResponse> {

@@ -2,7 +2,8 @@
 
 use super::pb;
 use crate::model::{
-    Fault, FaultKind, SyncEvent, SyncOutcome, SyncProgress, SyncSummary, VerifyEvent, VerifyProgress, VerifyReport,
+    BackupStep, Fault, FaultKind, SyncEvent, SyncOutcome, SyncProgress, SyncSummary, VerifyEvent, VerifyProgress,
+    VerifyReport,
 };
 
 impl From<SyncEvent> for pb::SyncResponse {
@@ -25,6 +26,21 @@ impl From<SyncEvent> for pb::SyncResponse {
             SyncEvent::Done(SyncSummary { progress: end, peers, failed, complete }) => {
                 Step::Done(Done { progress: Some(progress(end)), peers, failed, complete })
             }
+        };
+        Self { step: Some(step) }
+    }
+}
+
+impl From<BackupStep> for pb::BackupResponse {
+    fn from(step: BackupStep) -> Self {
+        use pb::backup_response::{Progress, Step};
+        let message = |progress: crate::repo::Progress| {
+            let crate::repo::Progress { files, bytes, total } = progress;
+            Progress { files, bytes, total }
+        };
+        let step = match step {
+            BackupStep::Progress(progress) => Step::Progress(message(progress)),
+            BackupStep::Done(progress) => Step::Done(message(progress)),
         };
         Self { step: Some(step) }
     }

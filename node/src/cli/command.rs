@@ -11,7 +11,9 @@ use tokio::runtime::Builder;
 use super::context::Context;
 use super::exit::{EXIT_CODES, Exit, Failure};
 use super::output::Output;
-use super::{append, bench, config, daemon, db, follower, id, init, log, object, peers, stat, sync, thread, verify};
+use super::{
+    append, bench, config, daemon, db, follower, id, init, log, object, peers, repo, stat, sync, thread, verify,
+};
 
 /// A peer-to-peer node for threads: encrypted logs of several writers, replicated by followers that cannot read them
 #[derive(Debug, Parser)]
@@ -73,6 +75,8 @@ enum Command {
     Addr(peers::AddrArgs),
     Keys(stat::KeysArgs),
     Stat(stat::Args),
+    #[command(subcommand)]
+    Repo(repo::Args),
     Bench(bench::Args),
     #[command(subcommand)]
     Config(config::Args),
@@ -174,6 +178,7 @@ async fn one(context: &mut Context, command: Command) -> Result<(), Failure> {
         Command::Addr(args) => peers::addr(context, args).await,
         Command::Keys(args) => stat::keys(context, args).await,
         Command::Stat(args) => stat::run(context, args).await,
+        Command::Repo(args) => repo::run(context, args).await,
         Command::Bench(args) => Box::pin(bench::run(context, args)).await,
         Command::Config(args) => config::run(context, args),
         Command::Completions { shell } => completions(context, shell),

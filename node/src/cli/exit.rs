@@ -4,6 +4,7 @@ use std::io;
 
 use tonic::{Code, Status};
 
+use crate::model::ErrorKind;
 use crate::{api, config, operate, repo, web};
 
 /// Exit codes, documented in `spool --help` and in `docs/cli.md`.
@@ -152,15 +153,16 @@ impl From<Status> for Failure {
 
 impl From<repo::Error> for Failure {
     fn from(error: repo::Error) -> Self {
-        let (exit, reason) = match &error {
-            repo::Error::Missing(_) => (Exit::NotFound, "no-repository"),
-            repo::Error::Exists(_) => (Exit::Refused, "repository-exists"),
-            repo::Error::Version { .. } => (Exit::Refused, "newer-repository"),
-            repo::Error::InUse { .. } => (Exit::Refused, "repository-in-use"),
-            repo::Error::Damaged { .. } => (Exit::Damaged, "damaged"),
-            repo::Error::Phrase(_) => (Exit::Usage, "invalid-phrase"),
-            repo::Error::Entropy(_) | repo::Error::Io { .. } => (Exit::Failed, "failed"),
+        let exit = match error.kind() {
+            ErrorKind::Invalid => Exit::Usage,
+            ErrorKind::NotFound => Exit::NotFound,
+            ErrorKind::Exists | ErrorKind::Refused => Exit::Refused,
+            ErrorKind::Conflict => Exit::Changed,
+            ErrorKind::Unavailable => Exit::Unavailable,
+            ErrorKind::Damaged => Exit::Damaged,
+            ErrorKind::Failed => Exit::Failed,
         };
+        let reason = error.reason();
         Self { exit, reason: reason.into(), error: error.into() }
     }
 }

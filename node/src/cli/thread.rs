@@ -1,12 +1,13 @@
 //! `spool thread`: create, list, show, share, join, remove.
 
 use std::io::{self, Read};
+use std::path::PathBuf;
 
 use clap::{ArgGroup, Subcommand};
 
 use super::context::{Client, Context};
 use super::exit::Failure;
-use super::{confirm, format, resolve, status, view};
+use super::{archive, confirm, format, resolve, status, view};
 use crate::api::pb;
 
 /// What the CLI says wherever somebody is given the read key.
@@ -71,6 +72,34 @@ Examples:
         #[arg(long, value_name = "IDENTITY")]
         to: Option<String>,
     },
+    /// Write a thread to a file: a CAR of version 1
+    ///
+    /// All records of all logs, and the blocks of bodies that are here, as they are: encrypted and signed. Two nodes that have the same write the same bytes. No key
+    /// is in the file: to take it elsewhere, join the thread there first, with a ticket of `spool thread share`.
+    #[command(after_help = "\
+Examples:
+  spool thread export notes notes.car
+  spool thread export notes - | zstd > notes.car.zst")]
+    Export {
+        /// Thread id, name, or the beginning of the id
+        thread: String,
+        /// Where to, or - for standard output
+        file: PathBuf,
+    },
+    /// Take a file of `spool thread export`
+    ///
+    /// The thread has to be here, joined with a ticket. The whole file is checked first, every hash and every signature; one that is not good to its end is refused,
+    /// and nothing of it taken. Then it is as if a peer came that has what the file has. Exit code 5 if a log is forked.
+    #[command(after_help = "\
+Examples:
+  spool thread import notes notes.car
+  zstd -d < notes.car.zst | spool thread import notes -")]
+    Import {
+        /// Thread id, name, or the beginning of the id
+        thread: String,
+        /// The file, or - for standard input
+        file: PathBuf,
+    },
     /// Join the thread of a ticket
     ///
     /// A ticket with more than this node has (read after follow, newer keys) upgrades a thread that is here.
@@ -115,6 +144,14 @@ pub(super) async fn run(context: &mut Context, args: Args) -> Result<(), Failure
             let thread = resolve::thread(&mut client, &thread).await?;
             let scope = if read { pb::Scope::Read } else { pb::Scope::Follow };
             share(context, client, pb::ShareThreadRequest { thread, scope: scope.into(), to }).await
+        }
+        Args::Export { thread, file } => {
+            let thread = resolve::thread(&mut client, &thread).await?;
+            archive::export(context, client, thread, &file).await
+        }
+        Args::Import { thread, file } => {
+            let thread = resolve::thread(&mut client, &thread).await?;
+            archive::import(context, client, thread, &file).await
         }
         Args::Join { ticket, name } => join(context, client, ticket, name).await,
         Args::Rm { thread, yes } => {

@@ -127,6 +127,12 @@ pub enum Error {
         "the answer was read too slowly and is not whole: ask again, and read it at once or in parts (with a limit)"
     )]
     ReadTooSlowly,
+    /// An archive of a thread is not taken.
+    #[error(transparent)]
+    Archive(crate::car::Error),
+    /// The repository.
+    #[error(transparent)]
+    Repository(#[from] crate::repo::Error),
     /// The node is shutting down.
     #[error("the node is stopping")]
     Stopping,
@@ -184,6 +190,9 @@ impl Error {
             Self::Damaged(_) => ErrorKind::Damaged,
             Self::Storage(_) | Self::Internal { .. } => ErrorKind::Failed,
             Self::TransactionEnded => ErrorKind::Refused,
+            Self::Repository(error) => error.kind(),
+            Self::Archive(crate::car::Error::Io(_)) => ErrorKind::Failed,
+            Self::Archive(_) => ErrorKind::Invalid,
             Self::Database(error) => match error.kind() {
                 Kind::Invalid => ErrorKind::Invalid,
                 Kind::NotFound => ErrorKind::NotFound,
@@ -221,6 +230,8 @@ impl Error {
             Self::Database(error) => error.reason(),
             Self::TransactionEnded => "transaction-ended",
             Self::ReadTooSlowly => "read-too-slowly",
+            Self::Repository(error) => error.reason(),
+            Self::Archive(_) => "invalid-archive",
             Self::Stopping => "stopping",
             Self::Internal { .. } => "internal",
         }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use spool_proto::{
     Cid, LogId, PeerId, ThreadId,
     sync::{
-        Append, AppendError, Engine, Following, Found, LogState, Outcome, RequestId, ThreadState, Ticket, Verified,
-        Writer,
+        Append, AppendError, Engine, Following, Found, Input, LogState, Outcome, RequestId, ThreadState, Ticket,
+        Verified, Writer,
     },
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -35,6 +35,8 @@ pub(super) enum Call {
     Sync { thread: ThreadId, answer: oneshot::Sender<Answer> },
     /// Look at the engine.
     Inspect(Box<dyn FnOnce(&mut Engine) + Send>),
+    /// What somebody in this process says as a peer.
+    Input(Box<Input>),
     /// The device id has changed: logs that were opened with the old one are no longer written.
     NewDevice,
     /// End.

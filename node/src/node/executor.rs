@@ -14,6 +14,7 @@ use super::{
     addresses::AddressKeeper,
     call::{Arrived, Done, News, points},
     follow::{Agreements, Invited},
+    import::{Asked, Guests},
     keyring::Keyring,
     lookup,
     outbox::Outbox,
@@ -40,6 +41,7 @@ pub(super) struct Executor {
     pub(super) agreements: Arc<Agreements>,
     pub(super) invited: mpsc::Sender<Invited>,
     pub(super) standings: Arc<Standings>,
+    pub(super) guests: Guests,
 }
 
 impl Executor {
@@ -63,6 +65,10 @@ impl Executor {
                 });
             }
             Effect::Send { peer, request, body } => {
+                if let Some(guest) = self.guests.find(&peer) {
+                    let asked = Asked::Request { request, body };
+                    return guest.try_send(asked).is_err().then_some(request);
+                }
                 let command = Command::Send { peer, id: net::RequestId(request.0), request: body };
                 if self.outbox.command(command, false).is_err() {
                     return Some(request);
@@ -94,6 +100,11 @@ impl Executor {
             Effect::Penalize { peer, what } => {
                 let (points, reason) = points(what);
                 tracing::debug!(%peer, points, reason, "misbehaviour");
+                if let Some(guest) = self.guests.find(&peer) {
+                    // One that does not listen has gone, or is told of an earlier one already.
+                    let _ = guest.try_send(Asked::Penalized(what));
+                    return None;
+                }
                 self.counters.count_misbehaviour(what);
                 self.must(Command::Penalize { peer, points, reason });
             }
@@ -135,7 +146,12 @@ impl Executor {
                     self.must(Command::Respond { inbound, response });
                 }
             }
-            Effect::Acknowledged { thread, peer, heads } => self.standings.acknowledged(&thread, peer, &heads),
+            Effect::Acknowledged { thread, peer, heads } => {
+                // A file is no place that keeps anything.
+                if self.guests.find(&peer).is_none() {
+                    self.standings.acknowledged(&thread, peer, &heads);
+                }
+            }
         }
         None
     }

@@ -11,6 +11,7 @@ use super::{
     call::{Call, News},
     database::Databases,
     follow::{Agreements, Followers, Notices},
+    import::Guests,
     keyring::{Keyring, Keys},
     limits::STOP_PATIENCE,
     standings::Standings,
@@ -35,6 +36,7 @@ pub(super) struct Inner {
     pub(super) followers: Arc<Followers>,
     pub(super) notices: Arc<Notices>,
     pub(super) standings: Arc<Standings>,
+    pub(super) guests: Guests,
     pub(super) databases: Databases,
     pub(super) config: Config,
     pub(super) repo: Option<Arc<repo::Locked>>,
@@ -159,6 +161,10 @@ impl Node {
 
     pub(super) fn notices(&self) -> &Arc<Notices> {
         &self.0.notices
+    }
+
+    pub(super) fn guests(&self) -> &Guests {
+        &self.0.guests
     }
 
     pub(super) fn databases(&self) -> &Databases {

@@ -66,3 +66,15 @@ pub(super) const LOOP_PATIENCE: Duration = Duration::from_secs(3);
 pub(super) const DISK_CHECK_AGE: Duration = Duration::from_secs(5);
 /// Bytes that have to be free for a node to be ready: the store takes no writes below 16 MiB.
 pub(super) const LEAST_FREE_BYTES: u64 = 32 * 1024 * 1024;
+/// Bytes of an archive that are handed over at once.
+pub(super) const PIECE_BYTES: usize = 256 * 1024;
+/// Logs in an archive.
+pub(super) const ARCHIVE_LOGS: usize = 65_536;
+/// Blocks of bodies in an archive: their places are kept in memory, 40 bytes each.
+pub(super) const ARCHIVE_BLOCKS: usize = 4 * 1024 * 1024;
+/// Records from one remembered place in an archive to the next.
+pub(super) const ARCHIVE_MARK: u64 = 64;
+/// Questions of the engine that wait for a guest; it asks for no more at once than of any peer.
+pub(super) const GUEST_QUESTIONS: usize = 256;
+/// An import in which nothing moves for so long is given up.
+pub(super) const IMPORT_PATIENCE: Duration = Duration::from_secs(60);

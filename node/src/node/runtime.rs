@@ -198,6 +198,7 @@ impl Runtime {
                 Input::DropBlocks { request: self.waiting.add(answer, None), thread, cids, heads }
             }
             Call::Sync { thread, answer } => Input::Sync { request: self.waiting.add(answer, None), thread },
+            Call::Input(input) => *input,
             Call::Inspect(look) => return look(&mut self.engine),
             Call::NewDevice => return self.reload(effects),
             Call::Stop(ended) => return self.stop = Some(ended),

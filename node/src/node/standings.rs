@@ -200,7 +200,8 @@ impl Node {
     /// Takes over what the engine knows of the peers of a thread, and tells it.
     pub(super) async fn observe(&self, thread: &ThreadId) -> Result<Option<ThreadStatus>, super::Error> {
         let id = thread.clone();
-        let Some(status) = self.inspect(move |engine| engine.status(&id)).await? else { return Ok(None) };
+        let Some(mut status) = self.inspect(move |engine| engine.status(&id)).await? else { return Ok(None) };
+        status.peers.retain(|peer| self.guests().find(&peer.peer).is_none());
         let heads = match &status.logs {
             Some(logs) => logs.iter().map(|log| (log.log, log.head.map_or(0, |head| head.counter))).collect::<Vec<_>>(),
             // Nothing of it is under way: what is on disk is what the engine compares.

@@ -1,6 +1,7 @@
 //! Puts a node together and starts it.
 
 use std::{
+    path::Path,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -23,6 +24,7 @@ use super::{
     feed::Feed,
     follow::{Agreements, Followers, Notices, limits::INVITATIONS},
     handle::{End, Inner},
+    import::Guests,
     keyring::Keyring,
     limits::{BODY_BYTES, CALLS, NEWS, RESULTS},
     outbox::Outbox,
@@ -74,8 +76,7 @@ impl Node {
                 let seed = repo.node_seed().map_err(|error| internal("read the node's key", error))?;
                 let options =
                     rocks::Options { cache_bytes: config.cache_mib as usize * 1024 * 1024, ..Default::default() };
-                let store =
-                    Store::open(&repo.store_dir(), &options).map_err(|error| internal("open the store", error))?;
+                let store = open_with(&repo.store_dir(), &options)?;
                 let network = network(&config, *seed);
                 Ok(Parts { identity, device, node_seed: *seed, store, network, config })
             })
@@ -111,6 +112,7 @@ impl Node {
         let (call_sender, calls) = mpsc::channel(CALLS);
         let (done_sender, done) = mpsc::channel(RESULTS);
         let (news, _) = broadcast::channel(NEWS);
+        let guests = Guests::default();
         let counters = Arc::new(Counters::default());
         let known = known_threads(&store, &keyring, start)?;
         let is_here = |thread: &ThreadId| keyring.get(thread).is_some();
@@ -138,6 +140,7 @@ impl Node {
             agreements: agreements.clone(),
             invited: invited_sender,
             standings: standings.clone(),
+            guests: guests.clone(),
         };
         let mut waiting = Waiting::default();
         let following = agreements.all().into_iter().map(|(thread, _)| {
@@ -166,6 +169,7 @@ impl Node {
             followers,
             notices,
             standings: standings.clone(),
+            guests,
             databases: Databases::default(),
             config,
             repo,
@@ -207,6 +211,15 @@ impl Node {
         });
         Ok(node)
     }
+}
+
+/// Opens the store of a repository that no daemon runs on.
+pub(crate) fn open_store(path: &Path) -> Result<Store, Error> {
+    open_with(path, &rocks::Options::default())
+}
+
+fn open_with(path: &Path, options: &rocks::Options) -> Result<Store, Error> {
+    Store::open(path, options).map_err(|error| internal("open the store", error))
 }
 
 /// All threads of the store, as inputs for the engine, and in the keyring.

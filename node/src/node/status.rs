@@ -2,12 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use spool_proto::{Address, Multiaddr, PeerId, ThreadId, sync::Misbehaviour, sync::Write};
 use spool_store::addresses::Source;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::{
     Node,
@@ -18,7 +21,6 @@ use super::{
 use crate::model::{Addresses, Direction, EpochInfo, Error, NodeInfo, PeerInfo, Stat};
 
 /// Counts since the start.
-#[derive(Default)]
 pub(super) struct Counters {
     accepted: AtomicU64,
     rejected: AtomicU64,
@@ -28,6 +30,24 @@ pub(super) struct Counters {
     pub(super) misdeeds: Misdeeds,
     pub(super) counted: Counted,
     pub(super) disk: Disk,
+    /// One backup at a time: each reads the whole store.
+    pub(super) backup: Arc<Semaphore>,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            accepted: AtomicU64::default(),
+            rejected: AtomicU64::default(),
+            appended: AtomicU64::default(),
+            blocks: Notify::default(),
+            calls: Calls::default(),
+            misdeeds: Misdeeds::default(),
+            counted: Counted::default(),
+            disk: Disk::default(),
+            backup: Arc::new(Semaphore::new(1)),
+        }
+    }
 }
 
 impl Counters {

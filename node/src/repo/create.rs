@@ -30,10 +30,7 @@ impl Repo {
             Some(phrase) => Identity::from_phrase(phrase).map_err(Error::Phrase)?,
             None => Identity::from_seed(random()?),
         };
-        let taken = ["version", "identity", "node.key", "device", "config.toml", "store"];
-        if taken.iter().any(|name| repo.path(name).symlink_metadata().is_ok()) {
-            return Err(Error::Exists(repo.dir().into()));
-        }
+        refuse_taken(&repo)?;
         make_dir(repo.dir())?;
         let phrase = identity.phrase();
         let node_key = Zeroizing::new(random::<32>()?);
@@ -48,6 +45,15 @@ impl Repo {
     }
 }
 
+/// Nothing of a repository may be there, nor a backup.
+pub(super) fn refuse_taken(repo: &Repo) -> Result<(), Error> {
+    let taken = ["version", "identity", "node.key", "device", "config.toml", "store", super::backup::LIST];
+    match taken.iter().any(|name| repo.path(name).symlink_metadata().is_ok()) {
+        true => Err(Error::Exists(repo.dir().into())),
+        false => Ok(()),
+    }
+}
+
 /// A fresh device id.
 pub(super) fn new_device() -> Result<DeviceId, Error> {
     Ok(DeviceId::new(random()?))
@@ -59,12 +65,12 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], Error> {
     Ok(bytes)
 }
 
-fn line(text: &str) -> Zeroizing<String> {
+pub(super) fn line(text: &str) -> Zeroizing<String> {
     Zeroizing::new(format!("{text}\n"))
 }
 
 /// Makes the directory for its owner alone; one that is there and empty of ours is narrowed to that.
-fn make_dir(dir: &Path) -> Result<(), Error> {
+pub(super) fn make_dir(dir: &Path) -> Result<(), Error> {
     std::fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
     #[cfg(unix)]
     {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::model::ErrorKind;
+
 /// Why a repository could not be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -14,6 +16,26 @@ pub enum Error {
         "{0} is there already and nothing was changed; choose another place with --repo, or remove it if you are sure that nobody needs its identity"
     )]
     Exists(PathBuf),
+    /// It is a backup.
+    #[error("{0} is a backup and no repository; `spool repo restore` makes one of it, elsewhere")]
+    Backup(PathBuf),
+    /// There is no backup, or none that was finished.
+    #[error("{0} is not a backup: it has no backup.json, which is written when one is complete")]
+    NoBackup(PathBuf),
+    /// A backup goes into a directory of its own.
+    #[error("{0} is not empty and nothing was changed; name a directory that is not there yet")]
+    NotEmpty(PathBuf),
+    /// A backup would be lost with the repository.
+    #[error("{directory} is within the repository {repo}; a backup belongs elsewhere")]
+    Within {
+        /// Where it should have been made.
+        directory: PathBuf,
+        /// The repository.
+        repo: PathBuf,
+    },
+    /// The database could not be copied.
+    #[error("cannot copy the database")]
+    Checkpoint(#[source] spool_store::Error),
     /// Made by a later version.
     #[error("the repository {path} has layout {found}, this version of spool knows up to {known}; use the newer spool")]
     Version {
@@ -60,6 +82,35 @@ pub enum Error {
 }
 
 impl Error {
+    /// Who has to act.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Missing(_) | Self::NoBackup(_) => ErrorKind::NotFound,
+            Self::Exists(_) | Self::NotEmpty(_) => ErrorKind::Exists,
+            Self::Backup(_) | Self::Version { .. } | Self::InUse { .. } => ErrorKind::Refused,
+            Self::Damaged { .. } => ErrorKind::Damaged,
+            Self::Phrase(_) | Self::Within { .. } => ErrorKind::Invalid,
+            Self::Entropy(_) | Self::Checkpoint(_) | Self::Io { .. } => ErrorKind::Failed,
+        }
+    }
+
+    /// A stable name for programs, in kebab case.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "no-repository",
+            Self::Exists(_) => "repository-exists",
+            Self::Backup(_) => "is-a-backup",
+            Self::NoBackup(_) => "no-backup",
+            Self::NotEmpty(_) => "not-empty",
+            Self::Within { .. } => "within-repository",
+            Self::Version { .. } => "newer-repository",
+            Self::InUse { .. } => "repository-in-use",
+            Self::Damaged { .. } => "damaged",
+            Self::Phrase(_) => "invalid-phrase",
+            Self::Entropy(_) | Self::Checkpoint(_) | Self::Io { .. } => "failed",
+        }
+    }
+
     pub(super) fn io(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { what, path, source }

@@ -31,7 +31,10 @@ impl Repo {
         let repo = Self { dir: dir.into() };
         let found = match files::read(&repo.path("version")) {
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::Missing(repo.dir));
+                return Err(match repo.path(super::backup::LIST).symlink_metadata() {
+                    Ok(_) => Error::Backup(repo.dir),
+                    Err(_) => Error::Missing(repo.dir),
+                });
             }
             read => read?,
         };

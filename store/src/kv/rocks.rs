@@ -331,6 +331,12 @@ impl Kv for Rocks {
         self.db.flush_wal(true).map_err(write_error)
     }
 
+    fn checkpoint(&self, directory: &Path) -> Result<(), Error> {
+        // It makes files private to whoever runs this, like the store itself; the directory takes care of the rest.
+        let checkpoint = rocksdb::checkpoint::Checkpoint::new(&self.db).map_err(write_error)?;
+        checkpoint.create_checkpoint(directory).map_err(write_error)
+    }
+
     fn reclaim(&self) {
         self.reclaim.start(&self.db);
     }
@@ -375,6 +381,27 @@ mod tests {
         let path = directory.path().join("store");
         let _store = Rocks::open(&path, &Options::default()).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_checkpoint_is_a_store_of_one_moment() {
+        let directory = tempfile::tempdir().unwrap();
+        let kv = Rocks::open(&directory.path().join("store"), &Options::default()).unwrap();
+        let put = |key: &str, size: usize| {
+            let mut batch = Batch::default();
+            batch.put(Space::Blocks, key, vec![7; size]);
+            kv.write(&batch, true).unwrap();
+        };
+        put("small", 10);
+        put("large", 100_000);
+        let copy = directory.path().join("copy");
+        kv.checkpoint(&copy).unwrap();
+        put("later", 10);
+        assert!(matches!(kv.checkpoint(&copy), Err(Error::Write(_))), "it is there already");
+        drop(kv);
+        let copy = Rocks::open(&copy, &Options::default()).unwrap();
+        let has = |key: &str| copy.get(Space::Blocks, key.as_bytes()).unwrap().map(|value| value.len());
+        assert_eq!([has("small"), has("large"), has("later")], [Some(10), Some(100_000), None]);
     }
 
     #[test]

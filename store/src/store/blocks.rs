@@ -55,6 +55,25 @@ impl Store {
         Ok(self.kv().get(Space::Blocks, &digest)?)
     }
 
+    /// Up to `count` blocks that the thread refers to and that are here, in the order of their CIDs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub fn blocks_of(&self, thread: &ThreadId, count: usize) -> Result<Vec<Cid>, Error> {
+        let Some(thread) = self.shared().numbers.thread(self.kv(), thread)? else { return Ok(Vec::new()) };
+        let prefix = keys::references::of_thread(thread);
+        let mut found = Vec::new();
+        self.collect(Space::References, &prefix, &keys::after_prefix(&prefix), |key, _| {
+            let digest = keys::digest_at_end(key).ok_or(Error::Malformed("reference"))?;
+            if self.kv().contains(Space::Index, &keys::index::block(&digest))? {
+                found.push(block::from_digest(digest));
+            }
+            Ok(if found.len() < count { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
+        Ok(found)
+    }
+
     /// Up to `count` blocks that the thread refers to and that are not here, in the order of their CIDs, after the given one. A manifest comes with
     /// the log whose key opens it.
     ///
