@@ -41,7 +41,7 @@ pub const VIEW: u8 = 1;
 pub const SCRATCH_VIEW: u8 = 2;
 /// What this program understands of transactions, and how it keeps what comes of them. Since 2 indexes on `_mod` and `_id` have entries, since 3 histories have
 /// small changes, since 4 events are judged.
-const VERSION: u64 = 4;
+const VERSION: u64 = 5;
 
 /// Folds transactions into documents.
 pub struct Documents {

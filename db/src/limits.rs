@@ -30,6 +30,8 @@ pub const READ_EVENTS: usize = 512;
 pub const READ_BYTES: usize = 1024 * 1024;
 /// Opened events that are kept for folding documents again: a transaction often touches many documents that are folded one after another.
 pub const CACHED_EVENTS: usize = 128;
+/// Bytes of them as they are stored; opened they take several times as much.
+pub const CACHED_EVENT_BYTES: usize = 8 * 1024 * 1024;
 /// Derived keys of logs that are kept, about 400 bytes each; beyond, they are derived anew.
 pub const CACHED_KEYS: usize = 1_024;
 /// Events without a body that are looked for at once, when blocks have arrived.
@@ -125,9 +127,11 @@ pub const TRANSACTION_HEAD_BYTES: usize = 64;
 /// Records of the own log that undo and redo look through: as far as people go back step by step, and no more to read than a moment allows.
 pub const UNDO_RECORDS: u64 = 1_000;
 /// Records of the own log that are read at once, from its end backwards; each may hold a whole transaction.
-pub const UNDO_READ_RECORDS: u64 = 16;
-/// Logs that are read ahead at once. One event of each may be as large as a transaction, so this bounds what reading holds to some 20 MiB.
+pub const UNDO_READ_RECORDS: u64 = 4;
+/// Logs that are read ahead at once.
 pub const READ_LOGS: usize = 64;
+/// Bytes of bodies that are read ahead, over all logs, before no further log is: one event of each may be as large as a transaction.
+pub const READ_AHEAD_BYTES: usize = 16 * 1024 * 1024;
 /// Positions of the feed of changes for each millisecond: more than can be given out in one, so that those of a later start are beyond those of an earlier one.
 pub const POSITIONS_PER_MILLISECOND: u64 = 1 << 20;
 /// How long an event waits for what is missing of its past before it is judged without that; and again when that has come. As long as clocks may differ: whoever

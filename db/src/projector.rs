@@ -24,7 +24,7 @@ use spool_store::{
 
 use crate::{
     Stamp,
-    limits::{BATCH_EVENTS, PAST_PATIENCE_MILLIS, READ_BYTES, READ_EVENTS, READ_LOGS, REBUILD_KEYS, RETRIED_EVENTS},
+    limits::{BATCH_EVENTS, PAST_PATIENCE_MILLIS, READ_AHEAD_BYTES, READ_BYTES, READ_EVENTS, READ_LOGS, REBUILD_KEYS, RETRIED_EVENTS},
     source::{self, Body, Event, Page, Record, Source},
 };
 
@@ -390,10 +390,10 @@ impl<R: Reducer> Projector<R> {
         let behind: Vec<_> = logs.iter().filter(|(log, until)| self.folded(log) < *until).collect();
         let share = behind.len().clamp(1, READ_LOGS);
         let page = Page { count: (BATCH_EVENTS / share).clamp(1, READ_EVENTS), bytes: READ_BYTES / share };
-        let (mut more, mut reading) = (false, 0);
+        let (mut more, mut reading, mut bytes) = (false, 0, 0);
         for (log, until) in behind {
             // The others have their turn when these are done.
-            if reading == READ_LOGS {
+            if reading == READ_LOGS || bytes >= READ_AHEAD_BYTES {
                 return Ok(true);
             }
             let cursor = self.cursors.entry(*log).or_default();
@@ -405,6 +405,7 @@ impl<R: Reducer> Projector<R> {
                 }
                 None => {
                     reading += 1;
+                    bytes += cursor.bytes();
                     more |= cursor.has_more(*until);
                 }
             }

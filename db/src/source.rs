@@ -118,7 +118,7 @@ pub enum Error {
 
 impl Record {
     /// How large its body is, as far as it is here.
-    fn body_bytes(&self) -> usize {
+    pub(crate) fn body_bytes(&self) -> usize {
         match &self.event {
             Event::Open { body: Body::Here(body), .. } => body.len(),
             Event::Open { .. } | Event::Broken | Event::Sealed => 0,

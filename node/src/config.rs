@@ -19,3 +19,4 @@ pub use settings::{Allowed, Config, Dht, Follow, LogFormat, Relay};
 pub use template::template;
 pub use token::Token;
 pub use value::Raw;
+pub(crate) use value::socket;

@@ -44,6 +44,31 @@ fn flags_go_before_environment_before_file_before_defaults() {
 }
 
 #[test]
+fn names_of_threadsd_go_after_ours_in_the_environment() {
+    let layers = Layers::default().file_bytes(b"web = 'off'\nmax-connections = 10").unwrap();
+    let theirs = [
+        ("THRDS_APIADDR", "/ip4/127.0.0.1/tcp/7006"),
+        ("THRDS_APIPROXYADDR", "/ip6/::1/tcp/7007"),
+        ("THRDS_HOSTADDR", "/ip4/127.0.0.1/tcp/1"),
+        ("THRDS_CONNHIGHWATER", "20"),
+        ("SPOOL_MAX_CONNECTIONS", "30"),
+        ("THRDS_BADGERLOWMEM", "true"),
+    ];
+    let effective = layers.environment(variables(&theirs)).unwrap().resolve().unwrap();
+    let config = &effective.config;
+    assert_eq!((config.api.to_string().as_str(), effective.origin(Key::Api)), ("127.0.0.1:7006", Origin::Threadsd));
+    assert_eq!(config.web.map(|web| web.to_string()).as_deref(), Some("[::1]:7007"));
+    assert_eq!(config.listen, ["/ip4/127.0.0.1/tcp/1".parse().unwrap()]);
+    assert_eq!((config.max_connections, effective.origin(Key::MaxConnections)), (30, Origin::Environment));
+
+    for wrong in ["/ip4/127.0.0.1/udp/7006", "/dns4/localhost/tcp/7006", "/ip4/127.0.0.1/tcp/7006/ws", "/ip4/127.0.0.1"] {
+        let refused = Layers::default().environment(variables(&[("THRDS_APIADDR", wrong)])).unwrap().resolve();
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("THRDS_APIADDR"), "{wrong}: {refused}");
+    }
+}
+
+#[test]
 fn lists_are_written_as_lists_or_with_commas() {
     let from_file = file("listen = ['/ip4/127.0.0.1/tcp/1', '/ip6/::1/tcp/2']").unwrap().config.listen;
     let from_environment = Layers::default()

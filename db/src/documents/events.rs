@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Deref, sync::Arc};
 use super::read;
 use crate::{
     Stamp,
-    limits::CACHED_EVENTS,
+    limits::{CACHED_EVENTS, CACHED_EVENT_BYTES},
     operation::{Change, Operation, Target, Transaction},
     projector::Error,
     source::{Body, Event, Page, Source},
@@ -14,12 +14,14 @@ use crate::{
 /// Reads the events that histories name. The last ones are kept: one transaction often changes many documents.
 pub(crate) struct Events<'a> {
     source: &'a dyn Source,
-    read: BTreeMap<Stamp, Arc<ByTarget>>,
+    read: BTreeMap<Stamp, (Arc<ByTarget>, usize)>,
+    /// Of all that are kept.
+    bytes: usize,
 }
 
 impl<'a> Events<'a> {
     pub(crate) fn new(source: &'a dyn Source) -> Self {
-        Self { source, read: BTreeMap::new() }
+        Self { source, read: BTreeMap::new(), bytes: 0 }
     }
 
     pub(crate) fn source(&self) -> &'a dyn Source {
@@ -27,7 +29,7 @@ impl<'a> Events<'a> {
     }
 
     pub(crate) fn get(&mut self, stamp: &Stamp) -> Result<Arc<ByTarget>, Error> {
-        if let Some(event) = self.read.get(stamp) {
+        if let Some((event, _)) = self.read.get(stamp) {
             return Ok(event.clone());
         }
         let lost = Error::Damaged("an event in the history of a document");
@@ -39,10 +41,12 @@ impl<'a> Events<'a> {
         };
         let Some(transaction) = read(&body) else { return Err(lost) };
         let transaction = Arc::new(ByTarget::new(transaction));
-        if self.read.len() >= CACHED_EVENTS {
-            self.read.pop_first();
+        self.bytes += body.len();
+        while self.read.len() >= CACHED_EVENTS || self.bytes > CACHED_EVENT_BYTES {
+            let Some((_, (_, bytes))) = self.read.pop_first() else { break };
+            self.bytes -= bytes;
         }
-        self.read.insert(*stamp, transaction.clone());
+        self.read.insert(*stamp, (transaction.clone(), body.len()));
         Ok(transaction)
     }
 }
@@ -71,11 +75,16 @@ impl ByTarget {
         self.positions.keys()
     }
 
+    /// The operations that change one document, with their positions among all.
+    pub(crate) fn operations(&self, target: &Target) -> impl Iterator<Item = (u32, &Operation)> {
+        let positions = self.positions.get(target).into_iter().flatten();
+        positions.filter_map(|index| Some((*index, self.transaction.operations.get(*index as usize)?)))
+    }
+
     /// The changes of one document, with their positions among all operations.
     pub(crate) fn changes(&self, target: &Target) -> impl Iterator<Item = (u32, &Change)> {
-        let positions = self.positions.get(target).into_iter().flatten();
-        positions.filter_map(|index| match self.transaction.operations.get(*index as usize)? {
-            Operation::Change(_, change) => Some((*index, change)),
+        self.operations(target).filter_map(|(index, operation)| match operation {
+            Operation::Change(_, change) => Some((index, change)),
             Operation::Unknown(_) => None,
         })
     }

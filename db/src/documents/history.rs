@@ -36,16 +36,29 @@ pub(crate) fn changes(transaction: &ByTarget, target: &Target) -> Vec<u8> {
     if transaction.changes(target).any(|(_, change)| matches!(change, Change::Create(_))) {
         return Vec::new();
     }
-    // Which document, the key says.
-    let here = Target::new("", "");
-    let changes: Vec<_> = transaction
-        .changes(target)
-        .map(|(index, change)| (index, Operation::Change(here.clone(), change.clone())))
-        .collect();
-    let mut value = vec![CHANGES];
-    match serde_ipld_dagcbor::to_writer(&mut value, &changes) {
-        Ok(()) if value.len() <= INLINE_CHANGES_BYTES => value,
-        Ok(()) | Err(_) => Vec::new(),
+    let operations: Vec<_> = transaction.operations(target).collect();
+    let mut value = Little(vec![CHANGES]);
+    match serde_ipld_dagcbor::to_writer(&mut value, &operations) {
+        Ok(()) => value.0,
+        // Too much, which is found out without looking at the rest.
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Takes no more than [`INLINE_CHANGES_BYTES`].
+struct Little(Vec<u8>);
+
+impl std::io::Write for Little {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() + bytes.len() > INLINE_CHANGES_BYTES {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

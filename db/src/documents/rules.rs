@@ -309,15 +309,7 @@ fn too_much(target: &Target) -> Denial {
 
 /// Whether a body may give a collection a validator. Looks at bytes only, for all those that have nothing to do with it.
 fn mentions_rule(body: &Bytes) -> bool {
-    let mut rest = &body[..];
-    while let Some(at) = rest.iter().position(|byte| *byte == VALIDATOR.as_bytes()[0]) {
-        rest = &rest[at..];
-        if rest.starts_with(VALIDATOR.as_bytes()) {
-            return true;
-        }
-        rest = &rest[1..];
-    }
-    false
+    memchr::memmem::find(body, VALIDATOR.as_bytes()).is_some()
 }
 
 /// The collections to which a transaction may give a validator.

@@ -58,6 +58,11 @@ impl Cursor {
         Ok(())
     }
 
+    /// Bytes of the bodies that were read ahead.
+    pub(super) fn bytes(&self) -> usize {
+        self.buffer.iter().map(Record::body_bytes).sum()
+    }
+
     /// Why the next event cannot be folded now.
     pub(super) fn waits(&self, now_millis: u64) -> Option<Why> {
         match &self.buffer.front()?.event {

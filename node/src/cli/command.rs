@@ -30,7 +30,7 @@ struct Cli {
     )]
     repo: Option<PathBuf>,
     /// The daemon to talk to, or for `daemon` where to listen [default: what the daemon of the repository uses] [env: SPOOL_API]
-    #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Global options")]
+    #[arg(long, alias = "apiAddr", global = true, value_name = "HOST:PORT", help_heading = "Global options")]
     api: Option<String>,
     /// What to show to a daemon that is not that of the repository, or for `daemon` what callers may show [env: SPOOL_API_TOKEN]
     #[arg(long, global = true, value_name = "TOKEN", help_heading = "Global options")]
@@ -245,6 +245,17 @@ mod tests {
     }
 
     #[test]
+    fn flags_of_threadsd_set_what_they_set_there() {
+        let of = |line: &str| match Cli::try_parse_from(line.split(' ')).map(|cli| (cli.api, cli.command)) {
+            Ok((api, Command::Daemon(args))) => (api, format!("{args:?}")),
+            other => panic!("{line}: {other:?}"),
+        };
+        let theirs = "spool daemon --hostAddr /ip4/0.0.0.0/tcp/4006 --apiAddr /ip4/127.0.0.1/tcp/6006 --apiProxyAddr /ip4/127.0.0.1/tcp/6007 --connHighWater 7";
+        let ours = "spool daemon --listen /ip4/0.0.0.0/tcp/4006 --api /ip4/127.0.0.1/tcp/6006 --web /ip4/127.0.0.1/tcp/6007 --max-connections 7";
+        assert_eq!(of(theirs), of(ours));
+    }
+
+    #[test]
     fn arguments_that_exclude_each_other_are_refused() {
         let parse = |line: &str| Cli::try_parse_from(line.split(' ')).map(|_| ());
         for line in [
@@ -285,6 +296,7 @@ mod tests {
             "spool db index notes films add year --unique",
             "spool db watch",
             "spool db undo notes films x",
+            "spool daemon --hostAddr /ip4/0.0.0.0/tcp/4006 --announceAddr /dns4/x.example.org/tcp/4006 --apiAddr /ip4/127.0.0.1/tcp/6006 --apiProxyAddr /ip4/127.0.0.1/tcp/6007 --connHighWater 400",
             "spool daemon --init --listen /ip4/127.0.0.1/tcp/0,/ip6/::1/tcp/0 --listen /ip4/127.0.0.1/udp/0/quic-v1 --mdns false",
         ] {
             parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));

@@ -1,6 +1,5 @@
 //! What every command needs: the repository's place, the configuration, and a connection to the daemon.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use super::settings::Settings;
 use crate::api::pb::database_client::DatabaseClient;
 use crate::api::pb::spool_client::SpoolClient;
 use crate::api::{Connection, MAX_DOCUMENTS_BYTES, MAX_MESSAGE_BYTES, showing};
-use crate::config::{Effective, Key, Layers, Origin, Raw, Token};
+use crate::config::{Effective, Key, Layers, Origin, Raw, Token, socket};
 use crate::repo::{self, Repo};
 
 /// The daemon is on this machine, as a rule: it answers at once or not at all.
@@ -33,7 +32,8 @@ pub(super) struct Context {
 impl Context {
     /// The directory of the repository, whether or not there is one.
     pub(super) fn dir(&self) -> Result<PathBuf, Failure> {
-        let dir = self.repo.clone().or_else(Repo::default_dir);
+        let of_threadsd = || std::env::var_os("THRDS_REPO").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        let dir = self.repo.clone().or_else(of_threadsd).or_else(Repo::default_dir);
         dir.ok_or_else(|| {
             Failure::usage("there is no home directory to keep the repository in; name a place with --repo")
         })
@@ -136,8 +136,8 @@ impl Context {
 
 /// An address that is listened on as one that can be connected to.
 fn reachable(api: &str) -> String {
-    match api.parse::<SocketAddr>() {
-        Ok(mut address) if address.ip().is_unspecified() => {
+    match socket(api) {
+        Some(mut address) if address.ip().is_unspecified() => {
             let loopback: std::net::IpAddr = if address.is_ipv4() {
                 std::net::Ipv4Addr::LOCALHOST.into()
             } else {
@@ -146,7 +146,8 @@ fn reachable(api: &str) -> String {
             address.set_ip(loopback);
             address.to_string()
         }
-        Ok(_) | Err(_) => api.to_owned(),
+        Some(address) => address.to_string(),
+        None => api.to_owned(),
     }
 }
 
@@ -155,6 +156,7 @@ pub(super) fn origin(effective: &Effective, key: Key) -> String {
     match effective.origin(key) {
         Origin::Default => "default".into(),
         Origin::File => "config.toml".into(),
+        Origin::Threadsd => key.variable_of_threadsd().unwrap_or_default(),
         Origin::Environment => key.variable(),
         Origin::Flag => format!("--{key}"),
     }
@@ -172,6 +174,8 @@ mod tests {
     #[test]
     fn a_wildcard_address_is_reached_over_loopback() {
         assert_eq!(reachable("0.0.0.0:6006"), "127.0.0.1:6006");
+        assert_eq!(reachable("/ip4/0.0.0.0/tcp/6006"), "127.0.0.1:6006");
+        assert_eq!(reachable("/ip6/::1/tcp/6006"), "[::1]:6006");
         assert_eq!(reachable("[::]:6006"), "[::1]:6006");
         assert_eq!(reachable("192.0.2.7:6006"), "192.0.2.7:6006");
         assert_eq!(reachable("spool:6006"), "spool:6006");

@@ -17,6 +17,10 @@ impl Args for Settings {
                 .help(format!("{} [env: {}]", key.help().trim_end_matches('.'), key.variable()))
                 .help_heading("Settings")
                 .action(if is_list(key) { ArgAction::Append } else { ArgAction::Set });
+            let arg = match key.name_of_threadsd() {
+                Some(name) => arg.alias(name),
+                None => arg,
+            };
             command.arg(if is_list(key) { arg.value_delimiter(',') } else { arg })
         })
     }

@@ -121,6 +121,23 @@ impl Key {
         format!("SPOOL_{}", self.name().to_ascii_uppercase().replace('-', "_"))
     }
 
+    /// What `threadsd`, the reference daemon of Textile Threads, calls it.
+    pub fn name_of_threadsd(self) -> Option<&'static str> {
+        match self {
+            Self::Listen => Some("hostAddr"),
+            Self::Announce => Some("announceAddr"),
+            Self::Api => Some("apiAddr"),
+            Self::Web => Some("apiProxyAddr"),
+            Self::MaxConnections => Some("connHighWater"),
+            _ => None,
+        }
+    }
+
+    /// Its variable there.
+    pub fn variable_of_threadsd(self) -> Option<String> {
+        self.name_of_threadsd().map(|name| format!("THRDS_{}", name.to_ascii_uppercase()))
+    }
+
     /// What it is for, as in the configuration that `spool init` writes.
     pub fn help(self) -> &'static str {
         match self {

@@ -17,6 +17,8 @@ pub enum Origin {
     Default,
     /// In `config.toml`.
     File,
+    /// In the environment, under the name that `threadsd` has for it.
+    Threadsd,
     /// In the environment.
     Environment,
     /// On the command line.
@@ -29,6 +31,7 @@ impl Origin {
         match self {
             Self::Default => format!("the default of {key}"),
             Self::File => format!("`{key}` in config.toml"),
+            Self::Threadsd => key.variable_of_threadsd().unwrap_or_default(),
             Self::Environment => key.variable(),
             Self::Flag => format!("--{key}"),
         }
@@ -39,7 +42,7 @@ impl Origin {
         match self {
             Self::Default => "default",
             Self::File => "file",
-            Self::Environment => "environment",
+            Self::Threadsd | Self::Environment => "environment",
             Self::Flag => "flag",
         }
     }
@@ -90,13 +93,14 @@ impl Layers {
     /// # Errors
     /// If a setting's variable is not UTF-8.
     pub fn environment(mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, Error> {
-        let names: BTreeMap<String, Key> = Key::ALL.into_iter().map(|key| (key.variable(), key)).collect();
+        let own = Key::ALL.into_iter().map(|key| (key.variable(), (Origin::Environment, key)));
+        let theirs = Key::ALL.into_iter().filter_map(|key| Some((key.variable_of_threadsd()?, (Origin::Threadsd, key))));
+        let names: BTreeMap<String, (Origin, Key)> = own.chain(theirs).collect();
         for (name, value) in variables {
-            let Some(key) = name.to_str().and_then(|name| names.get(name)).copied() else { continue };
-            let not_text =
-                |_| Error::Value { key, origin: Origin::Environment, message: "it is not UTF-8 text".into() };
+            let Some((origin, key)) = name.to_str().and_then(|name| names.get(name)).copied() else { continue };
+            let not_text = |_| Error::Value { key, origin, message: "it is not UTF-8 text".into() };
             let value = value.into_string().map_err(not_text)?;
-            self.insert(Origin::Environment, key, Raw::Text(value));
+            self.insert(origin, key, Raw::Text(value));
         }
         Ok(self)
     }

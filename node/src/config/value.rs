@@ -1,10 +1,10 @@
 //! Values as they are written on a layer, before a setting has judged them.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use spool_proto::Multiaddr;
+use spool_proto::{Multiaddr, multiaddr::Protocol};
 
 /// Entries in a list of addresses.
 const MAX_LIST: usize = 64;
@@ -135,15 +135,16 @@ impl Raw {
     }
 
     pub(super) fn socket(self) -> Result<SocketAddr, String> {
-        self.text()?.parse().map_err(|_| "expected an address and a port like 127.0.0.1:6006".into())
+        socket(&self.text()?).ok_or_else(|| "expected an address and a port like 127.0.0.1:6006".into())
     }
 
     pub(super) fn socket_or_off(self) -> Result<Option<SocketAddr>, String> {
         match self.text()?.as_str() {
             OFF => Ok(None),
-            text => {
-                text.parse().map(Some).map_err(|_| "expected an address and a port like 127.0.0.1:6007, or off".into())
-            }
+            text => match socket(text) {
+                Some(address) => Ok(Some(address)),
+                None => Err("expected an address and a port like 127.0.0.1:6007, or off".into()),
+            },
         }
     }
 
@@ -160,6 +161,24 @@ impl Raw {
     pub(super) fn list(entries: &[impl Display]) -> Self {
         Self::List(entries.iter().map(ToString::to_string).collect())
     }
+}
+
+/// `127.0.0.1:6006`, or as `threadsd` has it `/ip4/127.0.0.1/tcp/6006`.
+pub(crate) fn socket(text: &str) -> Option<SocketAddr> {
+    let written = text.parse().ok();
+    written.or_else(|| {
+        let address = Multiaddr::from_str(text).ok()?;
+        let mut parts = address.iter();
+        let ip: IpAddr = match parts.next()? {
+            Protocol::Ip4(ip) => ip.into(),
+            Protocol::Ip6(ip) => ip.into(),
+            _ => return None,
+        };
+        match (parts.next()?, parts.next()) {
+            (Protocol::Tcp(port), None) => Some((ip, port).into()),
+            _ => None,
+        }
+    })
 }
 
 fn indefinite(noun: &str) -> String {

@@ -112,7 +112,7 @@ impl Node {
         let (queue, queued) = mpsc::channel(DATABASE_APPENDS);
         // Subscribed before anything is read: nothing falls in between.
         let news = self.news();
-        let appender = tasks::Queue { queue, keyring: self.keyring().clone(), thread: thread.clone() };
+        let appender = tasks::Queue::new(queue, self.keyring().clone(), thread.clone());
         let limits = self.config().database_limits();
         let database = Database::open(view, source, Box::new(appender), limits, judge()).map_err(damaged)?;
         let (stepped, steps) = watch::channel(0);

@@ -38,6 +38,8 @@ pub(super) const STOP_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) const THREADS: usize = 65_536;
 /// Transactions of one database that wait for their place in the log; beyond, committing waits.
 pub(super) const DATABASE_APPENDS: usize = 256;
+/// Bytes of them, whichever is reached first: one may have 4 MiB.
+pub(super) const DATABASE_APPEND_BYTES: usize = 16 * 1024 * 1024;
 /// When to fold again after the store could not be read or written.
 pub(super) const DATABASE_RETRY: Duration = Duration::from_secs(10);
 /// Transactions that are open step by step. Each holds a thread and a snapshot of the store.

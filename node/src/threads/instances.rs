@@ -32,8 +32,8 @@ type Fields = Map<String, Value>;
 #[derive(Default)]
 pub(super) struct Draft {
     actions: Vec<Action>,
-    /// Instances as the client knows them, by id: as it was told, or as it has written them.
-    known: BTreeMap<String, Fields>,
+    /// Instances as the client knows them, by id: as it was told, or as it has written them. Only where more than one step may write.
+    known: Option<BTreeMap<String, Fields>>,
     bytes: usize,
 }
 
@@ -146,7 +146,7 @@ impl<'a> Collection<'a> {
             let target = self.checked(&id, &fields)?;
             // A merge patch takes away what is null.
             without_nulls(&mut fields);
-            let seen = match known.remove(&id).or_else(|| draft.known.get(&id).cloned()) {
+            let seen = match known.remove(&id).or_else(|| draft.known.as_ref()?.get(&id).cloned()) {
                 Some(seen) => seen,
                 None => self.seen(&id)?.unwrap_or_default(),
             };
@@ -230,6 +230,11 @@ fn without_nulls(fields: &mut Fields) {
 }
 
 impl Draft {
+    /// Of a transaction in several steps.
+    pub(super) fn in_steps() -> Self {
+        Self { known: Some(BTreeMap::new()), ..Self::default() }
+    }
+
     /// All of these, or none.
     fn extend(&mut self, actions: Vec<Action>, bytes: usize) -> Result<(), Refused> {
         let bytes = bytes + actions.iter().map(|action| action.target.id.len()).sum::<usize>();
@@ -238,12 +243,14 @@ impl Draft {
             return Err(Refused::new(Code::ResourceExhausted, text));
         }
         self.bytes += bytes;
-        for Action { target, what } in &actions {
-            match what {
-                What::Create(fields) | What::Save { fields, .. } => {
-                    self.known.insert(target.id.clone(), fields.clone());
+        if let Some(known) = &mut self.known {
+            for Action { target, what } in &actions {
+                match what {
+                    What::Create(fields) | What::Save { fields, .. } => {
+                        known.insert(target.id.clone(), fields.clone());
+                    }
+                    What::Delete => drop(known.remove(&target.id)),
                 }
-                What::Delete => drop(self.known.remove(&target.id)),
             }
         }
         self.actions.extend(actions);
@@ -252,6 +259,7 @@ impl Draft {
 
     /// The client was told of these: what it saves is held against that, and not against what others have written meanwhile. As far as there is room.
     pub(super) fn told(&mut self, instances: &[Bytes]) {
+        let Some(known) = &mut self.known else { return };
         for instance in instances.iter().filter(|instance| !instance.is_empty()) {
             if self.bytes + instance.len() > DRAFT_BYTES {
                 return;
@@ -261,7 +269,7 @@ impl Draft {
             if let Some(Value::String(id)) = fields.remove(ID) {
                 self.bytes += instance.len();
                 // What it has written itself it knows better.
-                let _ = self.known.entry(id).or_insert(fields);
+                let _ = known.entry(id).or_insert(fields);
             }
         }
     }

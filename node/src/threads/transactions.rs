@@ -228,7 +228,7 @@ async fn serve_writes(
         }
     };
     let turn = shared.turns.exclusive(&base.thread).await;
-    let (mut draft, mut is_discarded) = (Draft::default(), false);
+    let (mut draft, mut is_discarded) = (Draft::in_steps(), false);
     while let Some(request) = next(&mut requests, &turn).await? {
         let request = request.option.ok_or_else(|| unexpected(of, None))?;
         if let Request::StartTransactionRequest(_) = request {
@@ -305,7 +305,7 @@ fn step(
         }
         // The first one is refused before.
         Request::DiscardRequest(_) | Request::StartTransactionRequest(_) => {
-            *draft = Draft::default();
+            *draft = Draft::in_steps();
             return Reply::DiscardReply(DiscardReply {});
         }
         Request::HasRequest(request) => Question::Has(request.instance_i_ds),

@@ -11,7 +11,7 @@ use spool_db::{
     projector::{Progress, Why},
 };
 use spool_proto::{IdentityKey, LogId, ThreadId};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, watch};
 
 use super::Open;
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
         append::Pending,
         call::{Arrived, News},
         keyring::Keyring,
-        limits::DATABASE_RETRY,
+        limits::{DATABASE_APPEND_BYTES, DATABASE_RETRY},
     },
 };
 
@@ -81,12 +81,14 @@ impl Node {
                 biased;
                 Some(()) = under_way.next() => {}
                 next = queued.recv() => {
-                    let Some(Queued { client, body, done }) = next else { break };
+                    let Some(Queued { client, body, done, room }) = next else { break };
                     let options = AppendOptions { client, ..AppendOptions::default() };
                     match self.append_any(&thread, body.into(), options).await {
                         Ok(pending) => under_way.push(tell(pending, done)),
                         Err(error) => refuse(done, error),
                     }
+                    // From here on the node counts it.
+                    drop(room);
                 }
                 () = self.ended() => break,
             }
@@ -127,13 +129,29 @@ pub(super) struct Queued {
     client: Option<IdentityKey>,
     body: Vec<u8>,
     done: Done,
+    /// Its share of what may wait.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 /// A way to the task that appends.
 pub(super) struct Queue {
-    pub(super) queue: mpsc::Sender<Queued>,
-    pub(super) keyring: Arc<Keyring>,
-    pub(super) thread: ThreadId,
+    queue: mpsc::Sender<Queued>,
+    /// One for each byte of what waits in it.
+    room: Arc<Semaphore>,
+    keyring: Arc<Keyring>,
+    thread: ThreadId,
+}
+
+impl Queue {
+    pub(super) fn new(queue: mpsc::Sender<Queued>, keyring: Arc<Keyring>, thread: ThreadId) -> Self {
+        Self { queue, room: Arc::new(Semaphore::new(DATABASE_APPEND_BYTES)), keyring, thread }
+    }
+
+    /// Waits for room, which nobody ever takes away.
+    fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let bytes = bytes.min(DATABASE_APPEND_BYTES) as u32;
+        futures::executor::block_on(self.room.clone().acquire_many_owned(bytes)).ok()
+    }
 }
 
 impl Appender for Queue {
@@ -151,9 +169,8 @@ impl Appender for Queue {
 
     fn append(&self, client: Option<IdentityKey>, body: Vec<u8>, done: Done) {
         // Waits while the node has no room, on a thread that may block.
-        if let Err(mpsc::error::SendError(Queued { done, .. })) =
-            self.queue.blocking_send(Queued { client, body, done })
-        {
+        let queued = Queued { client, room: self.room(body.len()), body, done };
+        if let Err(mpsc::error::SendError(Queued { done, .. })) = self.queue.blocking_send(queued) {
             // Not from within the call.
             std::thread::spawn(move || done(Err(Error::Stopping.into())));
         }
