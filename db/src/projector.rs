@@ -24,7 +24,10 @@ use spool_store::{
 
 use crate::{
     Stamp,
-    limits::{BATCH_EVENTS, PAST_PATIENCE_MILLIS, READ_AHEAD_BYTES, READ_BYTES, READ_EVENTS, READ_LOGS, REBUILD_KEYS, RETRIED_EVENTS},
+    limits::{
+        BATCH_EVENTS, PAST_PATIENCE_MILLIS, READ_AHEAD_BYTES, READ_BYTES, READ_EVENTS, READ_LOGS, REBUILD_KEYS,
+        RETRIED_EVENTS,
+    },
     source::{self, Body, Event, Page, Record, Source},
 };
 

@@ -40,12 +40,18 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// A node on a free TCP port of the loopback interface with a store in memory; no mDNS, hash table, relay.
+    /// A node on a free TCP port of the loopback interface with a store in memory; no mDNS, hash table, relay, home thread.
     pub fn new(seed: u64) -> Self {
         let node = bytes_of("node", seed);
         let listen: Multiaddr = "/ip4/127.0.0.1/tcp/0".parse().expect("a multiaddr written by hand");
-        let config =
-            Config { listen: vec![listen.clone()], mdns: false, dht: Dht::Off, relay: Relay::Off, ..Config::default() };
+        let config = Config {
+            listen: vec![listen.clone()],
+            mdns: false,
+            dht: Dht::Off,
+            relay: Relay::Off,
+            home: false,
+            ..Config::default()
+        };
         let mut network = net::Config::new(node);
         network.listen = vec![listen];
         network.mdns = false;

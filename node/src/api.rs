@@ -14,6 +14,7 @@ mod entry;
 mod error;
 mod file;
 mod follow;
+mod home;
 mod limits;
 pub mod pb;
 mod peer;

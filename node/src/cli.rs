@@ -16,6 +16,7 @@ mod db;
 mod exit;
 mod follower;
 mod format;
+mod home;
 mod id;
 mod init;
 mod input;

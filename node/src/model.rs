@@ -9,6 +9,7 @@ mod backup;
 mod database;
 mod error;
 mod follow;
+mod home;
 mod log;
 mod object;
 mod peer;
@@ -27,6 +28,7 @@ pub use database::{
 };
 pub use error::{BoxError, Error, ErrorKind};
 pub use follow::{FollowedThread, FollowerInfo};
+pub use home::{HomeDevice, HomeInfo, HomeThread, RecoverEvent, RecoverOptions, Recovered};
 pub use log::{Author, Body, Control, Entry, Event, EventKind, LogItem, LogQuery, Time};
 pub use object::{Content, Object};
 pub use peer::{Addresses, Direction, PeerInfo};

@@ -29,6 +29,7 @@ mod follow;
 mod handle;
 mod health;
 mod import;
+mod home;
 mod keyring;
 mod limits;
 mod log;

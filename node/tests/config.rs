@@ -61,7 +61,8 @@ fn names_of_threadsd_go_after_ours_in_the_environment() {
     assert_eq!(config.listen, ["/ip4/127.0.0.1/tcp/1".parse().unwrap()]);
     assert_eq!((config.max_connections, effective.origin(Key::MaxConnections)), (30, Origin::Environment));
 
-    for wrong in ["/ip4/127.0.0.1/udp/7006", "/dns4/localhost/tcp/7006", "/ip4/127.0.0.1/tcp/7006/ws", "/ip4/127.0.0.1"] {
+    for wrong in ["/ip4/127.0.0.1/udp/7006", "/dns4/localhost/tcp/7006", "/ip4/127.0.0.1/tcp/7006/ws", "/ip4/127.0.0.1"]
+    {
         let refused = Layers::default().environment(variables(&[("THRDS_APIADDR", wrong)])).unwrap().resolve();
         let refused = refused.unwrap_err().to_string();
         assert!(refused.contains("THRDS_APIADDR"), "{wrong}: {refused}");

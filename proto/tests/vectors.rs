@@ -24,7 +24,7 @@ use spool_proto::{
     hpke,
     id::Variant,
     key_set::{KeySet, Scope},
-    keys::{AccessKey, AdmissionKey, Direction, Epoch, FollowKey, LogGrant, LogKeys, SealKey},
+    keys::{AccessKey, AdmissionKey, Direction, Epoch, FollowKey, LogGrant, LogKeys, ReadKey, SealKey},
     lipmaa::lipmaa,
     owner::Owner,
     record::{self, Control, SealedRecord},
@@ -145,6 +145,10 @@ fn the_identity_is_read_from_its_phrase() {
     let key = identity.log_key(&vector.thread.parse().unwrap(), &device);
     assert_eq!(key.to_bytes(), vector.log_key_seed.array());
     assert_eq!(LogId::from(&key), vector.log.parse().unwrap());
+    let (home, keys) = identity.home();
+    assert_eq!(home, vector.home.thread.parse().unwrap());
+    let (follow, read) = (vector.home.follow.array(), vector.home.read.array());
+    assert_eq!(keys, ThreadKeys::new(vec![Epoch::new(FollowKey::new(follow), ReadKey::new(read))]).unwrap());
 }
 
 #[test]

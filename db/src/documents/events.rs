@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Deref, sync::Arc};
 use super::read;
 use crate::{
     Stamp,
-    limits::{CACHED_EVENTS, CACHED_EVENT_BYTES},
+    limits::{CACHED_EVENT_BYTES, CACHED_EVENTS},
     operation::{Change, Operation, Target, Transaction},
     projector::Error,
     source::{Body, Event, Page, Source},

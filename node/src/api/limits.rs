@@ -30,6 +30,8 @@ pub(super) const DRAIN: Duration = Duration::from_secs(5);
 
 /// A sync that hears nothing for so long ends, unless its caller says.
 pub(super) const SYNC_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a recovery looks for the home thread, unless its caller says: the hash table takes a while.
+pub(super) const RECOVER_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest that a caller may say.
 pub(super) const MAX_SYNC_TIMEOUT: Duration = Duration::from_secs(600);
 

@@ -9,10 +9,12 @@ use spool_proto::LogId;
 use spool_proto::id::Variant;
 use spool_proto::key_set::Scope;
 
-use super::limits::{FOLLOWERS_TIMEOUT, MAX_BODY_BYTES, MAX_FOLLOWERS_TIMEOUT, MAX_SYNC_TIMEOUT, SYNC_TIMEOUT};
+use super::limits::{
+    FOLLOWERS_TIMEOUT, MAX_BODY_BYTES, MAX_FOLLOWERS_TIMEOUT, MAX_SYNC_TIMEOUT, RECOVER_TIMEOUT, SYNC_TIMEOUT,
+};
 use super::pb;
 use crate::config::MAX_NAME_BYTES;
-use crate::model::{AppendOptions, Audience, Durability, Error, LogQuery, SyncOptions, VerifyOptions};
+use crate::model::{AppendOptions, Audience, Durability, Error, LogQuery, RecoverOptions, SyncOptions, VerifyOptions};
 
 /// Bytes of an id or address as text; all are far shorter.
 const MAX_ID_BYTES: usize = 1024;
@@ -99,6 +101,12 @@ pub(super) fn sync_options(request: &pb::SyncRequest) -> Result<SyncOptions, Err
 
 pub(super) fn followers_timeout(millis: Option<u64>) -> Duration {
     millis.map_or(FOLLOWERS_TIMEOUT, Duration::from_millis).min(MAX_FOLLOWERS_TIMEOUT)
+}
+
+pub(super) fn recover_options(request: &pb::RecoverRequest) -> Result<RecoverOptions, Error> {
+    let from = request.from.as_deref().map(|from| id("from", from)).transpose()?;
+    let timeout = request.timeout_ms.map_or(RECOVER_TIMEOUT, Duration::from_millis).min(MAX_SYNC_TIMEOUT);
+    Ok(RecoverOptions { from, timeout })
 }
 
 pub(super) fn verify_options(request: &pb::VerifyRequest) -> Result<VerifyOptions, Error> {

@@ -213,6 +213,17 @@ impl Spool for Service {
         Ok(self.steps(self.node.sync(options).await?))
     }
 
+    async fn get_home(&self, _: Request<pb::GetHomeRequest>) -> Answer<pb::Home> {
+        Ok(Response::new(self.node.home_info().await?.into()))
+    }
+
+    type RecoverStream = Stream<pb::RecoverResponse>;
+
+    async fn recover(&self, request: Request<pb::RecoverRequest>) -> Answer<Self::RecoverStream> {
+        let options = request::recover_options(request.get_ref())?;
+        Ok(self.steps(self.node.recover(options)))
+    }
+
     type VerifyStream = Stream<pb::VerifyResponse>;
 
     async fn verify(&self, request: Request<pb::VerifyRequest>) -> Answer<Self::VerifyStream> {

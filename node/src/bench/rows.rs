@@ -102,8 +102,13 @@ pub(super) async fn node(place: &TempDir, name: &str) -> anyhow::Result<Node> {
         Ok(repo) => repo,
         Err(_) => Repo::create(directory, &Init::default())?.0,
     };
-    let config =
-        Config { listen: vec!["/ip4/127.0.0.1/tcp/0".parse()?], mdns: false, dht: Dht::Off, ..Config::default() };
+    let config = Config {
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse()?],
+        mdns: false,
+        dht: Dht::Off,
+        home: false,
+        ..Config::default()
+    };
     let node = Node::start(Arc::new(repo.lock()?), &config).await?;
     while node.addresses().await?.announced.is_empty() {
         tokio::task::yield_now().await;

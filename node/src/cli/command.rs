@@ -12,7 +12,7 @@ use super::context::Context;
 use super::exit::{EXIT_CODES, Exit, Failure};
 use super::output::Output;
 use super::{
-    append, bench, config, daemon, db, follower, id, init, log, object, peers, repo, stat, sync, thread, verify,
+    append, bench, config, daemon, db, follower, home, id, init, log, object, peers, repo, stat, sync, thread, verify,
 };
 
 /// A peer-to-peer node for threads: encrypted logs of several writers, replicated by followers that cannot read them
@@ -69,6 +69,8 @@ enum Command {
     Cat(object::CatArgs),
     Sync(sync::Args),
     Verify(verify::Args),
+    Home(home::Args),
+    Recover(home::RecoverArgs),
     #[command(subcommand)]
     Db(db::Args),
     Peers(peers::Args),
@@ -173,6 +175,8 @@ async fn one(context: &mut Context, command: Command) -> Result<(), Failure> {
         Command::Cat(args) => object::cat(context, args).await,
         Command::Sync(args) => sync::run(context, args).await,
         Command::Verify(args) => verify::run(context, args).await,
+        Command::Home(args) => home::run(context, args).await,
+        Command::Recover(args) => home::recover(context, args).await,
         Command::Db(args) => Box::pin(db::run(context, args)).await,
         Command::Peers(args) => peers::run(context, args).await,
         Command::Addr(args) => peers::addr(context, args).await,

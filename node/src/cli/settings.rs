@@ -57,7 +57,7 @@ fn is_list(key: Key) -> bool {
 fn value_name(key: Key) -> &'static str {
     match key {
         Key::Listen | Key::Announce | Key::Bootstrap => "ADDRESS",
-        Key::Mdns => "true|false",
+        Key::Mdns | Key::Home => "true|false",
         Key::ApiToken => "TOKEN",
         Key::WebOrigins => "ORIGIN",
         Key::MaxConnections

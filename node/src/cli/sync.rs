@@ -1,9 +1,11 @@
 //! `spool sync`
 
+use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::context::Context;
 use super::exit::{Exit, Failure};
+use super::output::Output;
 use super::{format, output, resolve};
 use crate::api::pb;
 use crate::api::pb::sync_response::{Done, Peer, Progress, Step, peer::Outcome};
@@ -35,46 +37,62 @@ pub(super) async fn run(context: &mut Context, args: Args) -> Result<(), Failure
     let mut steps = client.sync(request).await?.into_inner();
     let bar = output::count(None);
     let out = &mut context.out;
-    let mut done = None;
+    let mut progress = Steps::default();
     while let Some(step) = steps.message().await? {
-        let Some(step) = step.step else { continue };
-        if out.is_json() {
-            out.json(&step_json(&step))?;
+        if let (true, Some(step)) = (out.is_json(), &step.step) {
+            out.json(&step_json(step))?;
             out.flush()?;
         }
-        match step {
-            Step::Peer(peer) if !out.is_json() => {
+        progress.take(step, &bar, out)?;
+    }
+    bar.finish_and_clear();
+    progress.end(out)
+}
+
+/// Shows the steps of a sync as they come, except as JSON, and says at the end how it went.
+#[derive(Default)]
+pub(super) struct Steps {
+    done: Option<Done>,
+}
+
+impl Steps {
+    pub(super) fn take(&mut self, step: pb::SyncResponse, bar: &ProgressBar, out: &mut Output) -> Result<(), Failure> {
+        match step.step {
+            Some(Step::Peer(peer)) if !out.is_json() => {
                 bar.suspend(|| out.line(peer_line(&peer)).and_then(|()| out.flush()))?;
             }
-            Step::Peer(_) => {}
-            Step::Progress(progress) => {
+            Some(Step::Peer(_)) | None => {}
+            Some(Step::Progress(progress)) => {
                 bar.set_position(progress.records);
                 bar.set_message(missing(&progress));
             }
-            Step::Done(end) => done = Some(end),
+            Some(Step::Done(end)) => self.done = Some(end),
         }
+        Ok(())
     }
-    bar.finish_and_clear();
-    let done = done
-        .ok_or_else(|| Failure::new(Exit::Unavailable, "stopping", "the daemon ended the sync before it was done"))?;
-    let progress = done.progress.unwrap_or_default();
-    if !out.is_json() {
-        out.line(format!(
-            "{} and {} from {}, {}",
-            format::plural(progress.records, "record"),
-            format::plural(progress.blocks, "block"),
-            format::plural(done.peers.into(), "peer"),
-            format::bytes(progress.bytes),
-        ))?;
+
+    pub(super) fn end(self, out: &mut Output) -> Result<(), Failure> {
+        let stopping = || Failure::new(Exit::Unavailable, "stopping", "the daemon ended the sync before it was done");
+        let done = self.done.ok_or_else(stopping)?;
+        let progress = done.progress.unwrap_or_default();
+        if !out.is_json() {
+            out.line(format!(
+                "{} and {} from {}, {}",
+                format::plural(progress.records, "record"),
+                format::plural(progress.blocks, "block"),
+                format::plural(done.peers.into(), "peer"),
+                format::bytes(progress.bytes),
+            ))?;
+        }
+        if done.complete && done.peers > 0 {
+            return Ok(());
+        }
+        let why = match done.peers {
+            0 => "no peer answered; `spool peers` shows which are known".into(),
+            _ => format!("not everything is here: {}", missing(&progress)),
+        };
+        Err(Failure::new(Exit::Unavailable, "incomplete", why))
     }
-    if done.complete && done.peers > 0 {
-        return Ok(());
-    }
-    let why = match done.peers {
-        0 => "no peer answered; `spool peers` shows which are known".into(),
-        _ => format!("not everything is here: {}", missing(&progress)),
-    };
-    Err(Failure::new(Exit::Unavailable, "incomplete", why))
 }
 
 fn missing(progress: &Progress) -> String {
@@ -92,7 +110,7 @@ fn peer_line(peer: &Peer) -> String {
     format!("{}  {what}", peer.peer_id)
 }
 
-fn step_json(step: &Step) -> serde_json::Value {
+pub(super) fn step_json(step: &Step) -> serde_json::Value {
     match step {
         Step::Peer(peer) => {
             let (outcome, threads, why) = match &peer.outcome {

@@ -37,13 +37,14 @@ pub enum Key {
     MaxIndexes,
     QueryMemoryMib,
     TransactionMemoryMib,
+    Home,
     Log,
     LogFormat,
 }
 
 impl Key {
     /// All settings, in the order in which they are shown.
-    pub const ALL: [Key; 32] = [
+    pub const ALL: [Key; 33] = [
         Self::Name,
         Self::Listen,
         Self::Announce,
@@ -74,6 +75,7 @@ impl Key {
         Self::MaxIndexes,
         Self::QueryMemoryMib,
         Self::TransactionMemoryMib,
+        Self::Home,
         Self::Log,
         Self::LogFormat,
     ];
@@ -111,6 +113,7 @@ impl Key {
             Self::MaxIndexes => "max-indexes",
             Self::QueryMemoryMib => "query-memory-mib",
             Self::TransactionMemoryMib => "transaction-memory-mib",
+            Self::Home => "home",
             Self::Log => "log",
             Self::LogFormat => "log-format",
         }
@@ -198,6 +201,9 @@ impl Key {
             Self::QueryMemoryMib => "MiB that one query may hold in memory to sort, 1 to 65536.",
             Self::TransactionMemoryMib => {
                 "MiB of documents, as they are stored, that one transaction may change here, 1 to 65536."
+            }
+            Self::Home => {
+                "Keep your threads with their keys, and your devices, in a thread that only your recovery phrase opens, for `spool recover`."
             }
             Self::Log => {
                 "What is logged: error, warn, info, debug, trace, or per module as in \"info,spool_net=debug\"."

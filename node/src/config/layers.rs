@@ -94,7 +94,8 @@ impl Layers {
     /// If a setting's variable is not UTF-8.
     pub fn environment(mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, Error> {
         let own = Key::ALL.into_iter().map(|key| (key.variable(), (Origin::Environment, key)));
-        let theirs = Key::ALL.into_iter().filter_map(|key| Some((key.variable_of_threadsd()?, (Origin::Threadsd, key))));
+        let theirs =
+            Key::ALL.into_iter().filter_map(|key| Some((key.variable_of_threadsd()?, (Origin::Threadsd, key))));
         let names: BTreeMap<String, (Origin, Key)> = own.chain(theirs).collect();
         for (name, value) in variables {
             let Some((origin, key)) = name.to_str().and_then(|name| names.get(name)).copied() else { continue };

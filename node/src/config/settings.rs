@@ -80,6 +80,8 @@ pub struct Config {
     pub query_memory_mib: u32,
     /// MiB of documents that one transaction may change.
     pub transaction_memory_mib: u32,
+    /// Whether the home thread is kept.
+    pub home: bool,
     /// Log filter.
     pub log: String,
     /// Log format.
@@ -192,6 +194,7 @@ impl Default for Config {
             max_indexes: 32,
             query_memory_mib: 64,
             transaction_memory_mib: 32,
+            home: true,
             log: "info".into(),
             log_format: LogFormat::Text,
         }
@@ -234,6 +237,7 @@ impl Config {
             Key::MaxIndexes => self.max_indexes = raw.integer(0, 32)?,
             Key::QueryMemoryMib => self.query_memory_mib = raw.integer(1, 65_536)?,
             Key::TransactionMemoryMib => self.transaction_memory_mib = raw.integer(1, 65_536)?,
+            Key::Home => self.home = raw.boolean()?,
             Key::Log => self.log = filter(raw.text()?)?,
             Key::LogFormat => self.log_format = raw.choice(&LOG_FORMAT)?,
         }
@@ -289,6 +293,7 @@ impl Config {
             Key::MaxIndexes => Raw::Integer(self.max_indexes.into()),
             Key::QueryMemoryMib => Raw::Integer(self.query_memory_mib.into()),
             Key::TransactionMemoryMib => Raw::Integer(self.transaction_memory_mib.into()),
+            Key::Home => Raw::Boolean(self.home),
             Key::Log => Raw::Text(self.log.clone()),
             Key::LogFormat => word(&LOG_FORMAT, self.log_format),
         }

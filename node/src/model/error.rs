@@ -108,6 +108,11 @@ pub enum Error {
         /// So many were waited for.
         wanted: u32,
     },
+    /// No peer has the home thread of this identity, or none was found.
+    #[error(
+        "no peer that has your home thread was found within {0} s; name one that follows it: `spool recover --from ADDRESS`"
+    )]
+    HomeUnreachable(u64),
     /// What is stored here contradicts its own hash or signature.
     #[error("{0} is damaged on this node's disk; `spool verify` finds the extent")]
     Damaged(Cid),
@@ -184,9 +189,12 @@ impl Error {
                 ErrorKind::Refused
             }
             Self::Invalid(_) | Self::Ticket(_) | Self::TooLarge { .. } => ErrorKind::Invalid,
-            Self::BodyMissing(_) | Self::Busy(_) | Self::Unreachable(_) | Self::ReadTooSlowly | Self::Stopping => {
-                ErrorKind::Unavailable
-            }
+            Self::BodyMissing(_)
+            | Self::Busy(_)
+            | Self::Unreachable(_)
+            | Self::HomeUnreachable(_)
+            | Self::ReadTooSlowly
+            | Self::Stopping => ErrorKind::Unavailable,
             Self::Damaged(_) => ErrorKind::Damaged,
             Self::Storage(_) | Self::Internal { .. } => ErrorKind::Failed,
             Self::TransactionEnded => ErrorKind::Refused,
@@ -225,6 +233,7 @@ impl Error {
             Self::Declined { why, .. } => why.name(),
             Self::NotAFollower(_) => "follower-not-found",
             Self::NotInTime { .. } => "not-in-time",
+            Self::HomeUnreachable(_) => "home-unreachable",
             Self::Damaged(_) => "damaged",
             Self::Storage(_) => "storage",
             Self::Database(error) => error.reason(),

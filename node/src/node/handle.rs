@@ -12,6 +12,7 @@ use super::{
     database::Databases,
     follow::{Agreements, Followers, Notices},
     import::Guests,
+    home::Home,
     keyring::{Keyring, Keys},
     limits::STOP_PATIENCE,
     standings::Standings,
@@ -38,6 +39,7 @@ pub(super) struct Inner {
     pub(super) standings: Arc<Standings>,
     pub(super) guests: Guests,
     pub(super) databases: Databases,
+    pub(super) home: Home,
     pub(super) config: Config,
     pub(super) repo: Option<Arc<repo::Locked>>,
     pub(super) body_room: Arc<Semaphore>,
@@ -112,6 +114,7 @@ impl Node {
         };
         self.keyring().set_device(device);
         self.call(Call::NewDevice).await?;
+        self.home().changed();
         Ok(device)
     }
 
@@ -169,6 +172,10 @@ impl Node {
 
     pub(super) fn databases(&self) -> &Databases {
         &self.0.databases
+    }
+
+    pub(super) fn home(&self) -> &Home {
+        &self.0.home
     }
 
     pub(super) fn config(&self) -> &Config {

@@ -21,6 +21,7 @@ pub(super) struct Keyring {
     /// The node's own key.
     node: SigningKey,
     device: RwLock<DeviceId>,
+    home: ThreadId,
     threads: RwLock<HashMap<ThreadId, Arc<Keys>>>,
 }
 
@@ -86,7 +87,8 @@ impl Keys {
 
 impl Keyring {
     pub(super) fn new(identity: Identity, device: DeviceId, node: SigningKey) -> Self {
-        Self { identity, node, device: RwLock::new(device), threads: RwLock::default() }
+        let (home, _) = identity.home();
+        Self { identity, node, device: RwLock::new(device), home, threads: RwLock::default() }
     }
 
     pub(super) fn node_key(&self) -> &SigningKey {
@@ -153,6 +155,17 @@ impl Keyring {
 
     pub(super) fn all(&self) -> Vec<Arc<Keys>> {
         self.threads.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// The owner's home thread, whether it is here or not.
+    pub(super) fn home(&self) -> &ThreadId {
+        &self.home
+    }
+
+    /// All but the home thread, which is nobody's business but the node's.
+    pub(super) fn others(&self) -> impl Iterator<Item = Arc<Keys>> {
+        let others = |keys: &Arc<Keys>| keys.thread != self.home;
+        self.all().into_iter().filter(others)
     }
 
     pub(super) fn len(&self) -> usize {

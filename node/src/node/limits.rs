@@ -40,6 +40,16 @@ pub(super) const THREADS: usize = 65_536;
 pub(super) const DATABASE_APPENDS: usize = 256;
 /// Bytes of them, whichever is reached first: one may have 4 MiB.
 pub(super) const DATABASE_APPEND_BYTES: usize = 16 * 1024 * 1024;
+/// Documents that one transaction writes to the home thread; the ticket of a thread with many keys has some 50 KiB.
+pub(super) const HOME_WRITES: usize = 64;
+/// How often the home thread is looked at without a hint.
+pub(super) const HOME_INTERVAL: Duration = Duration::from_secs(600);
+/// When to write to it again after that failed.
+pub(super) const HOME_RETRY: Duration = Duration::from_secs(60);
+/// How soon peers are asked for the home thread again, while there are none or they have nothing.
+pub(super) const HOME_ASK_AGAIN: Duration = Duration::from_millis(500);
+/// Steps of a recovery that wait for whoever asked.
+pub(super) const RECOVER_EVENTS: usize = 16;
 /// When to fold again after the store could not be read or written.
 pub(super) const DATABASE_RETRY: Duration = Duration::from_secs(10);
 /// Transactions that are open step by step. Each holds a thread and a snapshot of the store.

@@ -25,6 +25,7 @@ use super::{
     follow::{Agreements, Followers, Notices, limits::INVITATIONS},
     handle::{End, Inner},
     import::Guests,
+    home::Home,
     keyring::Keyring,
     limits::{BODY_BYTES, CALLS, NEWS, RESULTS},
     outbox::Outbox,
@@ -171,6 +172,7 @@ impl Node {
             standings: standings.clone(),
             guests,
             databases: Databases::default(),
+            home: Home::default(),
             config,
             repo,
             body_room: Arc::new(Semaphore::new(BODY_BYTES)),
@@ -178,7 +180,7 @@ impl Node {
             started: start,
         };
         let node = Node(Arc::new(inner));
-        let background = [
+        let mut background = vec![
             tokio::spawn(addresses.clone().keep()).abort_handle(),
             tokio::spawn(node.clone().announce_addresses()).abort_handle(),
             tokio::spawn(node.clone().answer_invitations(invited)).abort_handle(),
@@ -187,6 +189,9 @@ impl Node {
             tokio::spawn(node.clone().keep_standings()).abort_handle(),
             tokio::spawn(node.clone().keep_retention()).abort_handle(),
         ];
+        if node.config().home {
+            background.push(tokio::spawn(node.clone().keep_home()).abort_handle());
+        }
         tokio::spawn(async move {
             let stop = runtime.run().await;
             background.iter().for_each(tokio::task::AbortHandle::abort);

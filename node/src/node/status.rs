@@ -197,7 +197,7 @@ impl Node {
             let store = node.store();
             let sizes = store.statistics().map_err(crate::node::threads::storage)?;
             stat.disk_bytes = sizes.kv.spaces.iter().map(|space| space.disk_bytes).sum();
-            for keys in node.keyring().all() {
+            for keys in node.keyring().others() {
                 let thread = store.thread_statistics(&keys.thread).map_err(crate::node::threads::storage)?;
                 stat.threads += 1;
                 stat.logs += thread.logs;

@@ -67,11 +67,15 @@ impl Node {
                 return Err(Error::ThreadExists(thread));
             }
         }
-        let addresses: Vec<_> = ticket.addresses().iter().map(|address| ByteBuf::from(address.base.to_vec())).collect();
         let name = name.or_else(|| ticket.name().map(str::to_owned));
-        self.address_keeper().add(&addresses, Source::Ticket);
-        self.keep(&thread, keys, name, addresses).await?;
+        self.join_with(&ticket, name).await?;
         self.thread(&thread).await.map(|detail| detail.info)
+    }
+
+    pub(super) async fn join_with(&self, ticket: &Ticket, name: Option<String>) -> Result<(), Error> {
+        let addresses: Vec<_> = ticket.addresses().iter().map(|address| ByteBuf::from(address.base.to_vec())).collect();
+        self.address_keeper().add(&addresses, Source::Ticket);
+        self.keep(ticket.thread(), ticket.keys().clone().into_keys(), name, addresses).await
     }
 
     fn open_ticket(&self, text: &str) -> Result<Ticket, Error> {
@@ -120,6 +124,7 @@ impl Node {
             return Err(refused(thread, error));
         }
         self.renew_database(thread);
+        self.home().changed();
         Ok(())
     }
 
@@ -129,6 +134,10 @@ impl Node {
     ///
     /// [`Error::NoReadKey`] if more is to be shared than this node has.
     pub async fn share(&self, thread: &ThreadId, scope: Scope, to: Option<IdentityKey>) -> Result<Shared, Error> {
+        if thread == self.keyring().home() {
+            // Whoever is to follow it may be asked before there is anything in it.
+            self.open_home().await?;
+        }
         let keys = self.thread_keys(thread)?;
         if scope == Scope::Read && !keys.state.keys.can_read() {
             return Err(Error::NoReadKey(thread.clone()));
@@ -166,9 +175,13 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`Error::ThreadNotFound`].
+    /// [`Error::ThreadNotFound`], [`Error::Invalid`] for the home thread.
     pub async fn remove_thread(&self, thread: &ThreadId) -> Result<(), Error> {
         self.thread_keys(thread)?;
+        if thread == self.keyring().home() && self.config().home {
+            let why = "this is your home thread, with which `spool recover` brings the others back; with the setting `home = false` it can be removed";
+            return Err(Error::Invalid(why.to_owned()));
+        }
         let (answer, done) = oneshot::channel();
         self.call(Call::Leave { thread: thread.clone(), answer }).await?;
         done.await.map_err(|_| Error::Stopping)?.map_err(|error| refused(thread, error))?;
@@ -180,17 +193,22 @@ impl Node {
             node.agreements().remove(&id).map_err(storage)?;
             node.followers().forget(&id).map_err(storage)
         };
-        self.blocking(forget).await
+        self.blocking(forget).await?;
+        // It is gone, whether others hear of it or not: then it is found once more, and left.
+        if let Err(error) = self.leave_at_home(thread).await {
+            tracing::warn!(error = crate::chain(&error), "the home thread could not be written");
+        }
+        Ok(())
     }
 
-    /// All threads, by when they were added.
+    /// All threads but the home thread, by when they were added.
     ///
     /// # Errors
     ///
     /// [`Error::Storage`] if the store cannot be read.
     pub async fn threads(&self) -> Result<Vec<ThreadInfo>, Error> {
         let mut threads = Vec::new();
-        for keys in self.keyring().all() {
+        for keys in self.keyring().others() {
             match self.thread(&keys.thread).await {
                 Ok(detail) => threads.push(detail.info),
                 // Removed meanwhile.

@@ -7,9 +7,9 @@ use zeroize::Zeroizing;
 use super::IdentityKey;
 use crate::{
     PeerId, hpke,
-    id::{DeviceId, LogId, ThreadId},
+    id::{DeviceId, LogId, ThreadId, Variant},
     invitation::{self, Invitation},
-    keys::kdf,
+    keys::{Epoch, FollowKey, ReadKey, ThreadKeys, kdf},
     owner::Owner,
 };
 
@@ -93,6 +93,14 @@ impl Identity {
     /// The public half.
     pub fn public(&self) -> IdentityKey {
         IdentityKey::from(&self.signing)
+    }
+
+    /// The thread that this identity keeps for itself, and its keys. Whoever has the phrase needs nothing else to find and open it.
+    pub fn home(&self) -> (ThreadId, ThreadKeys) {
+        let derive = |label| kdf(&*self.seed, label, &[]);
+        let epoch = Epoch::new(FollowKey::new(derive("home follow")), ReadKey::new(derive("home read")));
+        let keys = ThreadKeys::new(vec![epoch]).expect("one epoch is neither none nor too many");
+        (ThreadId::new(Variant::Raw, derive("home thread")), keys)
     }
 
     /// The key of this identity's log in `thread` on `device`.
@@ -198,6 +206,16 @@ mod tests {
             assert!(!keys[i + 1..].contains(key), "{i}");
         }
         assert_eq!(keys[0], Identity::from_seed([1; 32]).log_key(&thread(1), &device(1)));
+    }
+
+    #[test]
+    fn every_identity_has_a_home_of_its_own() {
+        let home = |seed| Identity::from_seed([seed; 32]).home();
+        assert_eq!(home(1), home(1));
+        let ((thread, keys), (other, other_keys)) = (home(1), home(2));
+        assert_ne!(thread, other);
+        assert_ne!(keys, other_keys);
+        assert!(keys.can_read());
     }
 
     #[test]

@@ -135,6 +135,11 @@ pub(crate) fn vectors() -> model::Vectors {
             device: device().as_bytes().into(),
             log_key_seed: log_key().to_bytes().into(),
             log: log().to_string(),
+            home: model::Home {
+                thread: ThreadId::new(Variant::Raw, kdf(identity().seed(), "home thread")).to_string(),
+                follow: kdf(identity().seed(), "home follow").into(),
+                read: kdf(identity().seed(), "home read").into(),
+            },
         },
         admission: model::Admission {
             thread: thread().to_string(),

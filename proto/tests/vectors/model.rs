@@ -117,7 +117,9 @@ shapes! {
         device: Hex,
         log_key_seed: Hex,
         log: String,
+        home: Home,
     }
+    Home { thread: String, follow: Hex, read: Hex }
     Admission { thread: String, log: String, signed: Hex, signature: Hex }
     Owners { thread: String, log: String, direct: Direct, delegated: Delegated }
     Direct { identity: String, signed: Hex, cbor: Hex }

@@ -156,7 +156,7 @@ impl Watcher {
     async fn watch_all(self, after: BTreeMap<ThreadId, u64>) {
         let (mut watched, mut is_new) = (BTreeSet::new(), false);
         loop {
-            let readable = self.node.keyring().all().into_iter().filter(|keys| keys.own.is_some());
+            let readable = self.node.keyring().others().filter(|keys| keys.own.is_some());
             let threads: BTreeSet<ThreadId> = readable.map(|keys| keys.thread.clone()).collect();
             watched.retain(|thread| threads.contains(thread));
             for thread in threads.difference(&watched.clone()) {

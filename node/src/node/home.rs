@@ -1,0 +1,136 @@
+//! The owner's home thread: a database in which all devices of an identity keep what one that lost everything needs. Id and key follow from the recovery phrase, so
+//! the phrase and a peer that follows the thread are enough.
+//!
+//! `entries` says what is in it, `recover` reads it on a new device.
+
+mod entries;
+mod recover;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use spool_proto::ThreadId;
+use tokio::sync::Notify;
+
+use self::entries::Entry;
+use super::{
+    Node,
+    limits::{HOME_INTERVAL, HOME_RETRY, HOME_WRITES},
+};
+use crate::model::{DocumentChange, DocumentWrite, Error, HomeInfo};
+
+/// Says that there may be something to keep.
+#[derive(Default)]
+pub(super) struct Home {
+    changed: Notify,
+}
+
+impl Home {
+    pub(super) fn changed(&self) {
+        self.changed.notify_one();
+    }
+}
+
+impl Node {
+    /// Keeps the home thread until the node ends.
+    pub(super) async fn keep_home(self) {
+        loop {
+            let wait = match self.write_home().await {
+                Ok(()) => HOME_INTERVAL,
+                Err(Error::Stopping) => return,
+                Err(error) => {
+                    tracing::warn!(error = crate::chain(&error), "the home thread could not be written");
+                    HOME_RETRY
+                }
+            };
+            tokio::select! {
+                () = self.home().changed.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Writes what the home thread lacks: this device, and the threads that it can read.
+    async fn write_home(&self) -> Result<(), Error> {
+        let kept: Vec<_> = self.keyring().others().filter(|keys| keys.state.keys.can_read()).collect();
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let home = self.open_home().await?;
+        // What other devices wrote, and this one before it was restarted, is not written again.
+        self.caught_up(&home).await?;
+        let (database, device, peer) = (self.database(&home).await?, self.keyring().device(), self.info().peer);
+        let (name, now) = (self.config().name.clone(), SystemTime::now());
+        let writes = self.blocking(move || {
+            let mut writes = entries::device(&database, &device, &peer, name, now)?;
+            for keys in kept {
+                match entries::thread(&database, &keys, &device) {
+                    Ok(more) => writes.extend(more),
+                    Err(Error::Invalid(why)) => tracing::warn!(thread = keys.thread.short(), why, "not kept at home"),
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(writes)
+        });
+        for writes in writes.await?.chunks(HOME_WRITES) {
+            self.commit(&home, writes.to_vec()).await?;
+        }
+        Ok(())
+    }
+
+    /// The home thread, which is made where it is not here.
+    pub(super) async fn open_home(&self) -> Result<ThreadId, Error> {
+        let (home, keys) = self.keyring().identity().home();
+        if self.keyring().get(&home).is_none() {
+            self.keep(&home, keys, Some("home".to_owned()), Vec::new()).await?;
+        }
+        Ok(home)
+    }
+
+    /// This device does not keep a thread any more.
+    pub(super) async fn leave_at_home(&self, thread: &ThreadId) -> Result<(), Error> {
+        let home = self.keyring().home();
+        if !self.config().home || self.keyring().get(home).is_none() {
+            return Ok(());
+        }
+        let device = self.keyring().device();
+        let (database, id) = (self.database(home).await?, thread.to_string());
+        let writes = self.blocking(move || entries::leave(&database, id, &device)).await?;
+        if !writes.is_empty() {
+            self.commit(home, writes).await?;
+        }
+        Ok(())
+    }
+
+    /// What the home thread has, as far as it is here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`] if the store cannot be read.
+    pub async fn home_info(&self) -> Result<HomeInfo, Error> {
+        let home = self.keyring().home().clone();
+        let mut info = HomeInfo { thread: home.clone(), devices: Vec::new(), threads: Vec::new() };
+        if self.keyring().get(&home).is_none() {
+            return Ok(info);
+        }
+        let (devices, threads) = self.home_entries(&home).await?;
+        let this = self.keyring().device().to_string();
+        info.devices = devices.into_iter().map(|device| device.shown(&this)).collect();
+        info.devices.sort_by(|a, b| (a.since, &a.device).cmp(&(b.since, &b.device)));
+        info.threads =
+            threads.into_iter().map(|entry| entry.shown(self.keyring().get(entry.thread()).is_some())).collect();
+        Ok(info)
+    }
+
+    async fn home_entries(&self, home: &ThreadId) -> Result<(Vec<entries::Device>, Vec<Entry>), Error> {
+        let database = self.database(home).await?;
+        self.blocking(move || Ok((entries::devices(&database)?, entries::threads(&database)?))).await
+    }
+}
+
+fn unix_millis(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+fn write(collection: &str, id: String, change: DocumentChange) -> DocumentWrite {
+    DocumentWrite { collection: collection.to_owned(), id: Some(id), if_version: None, change }
+}
