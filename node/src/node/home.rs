@@ -9,19 +9,21 @@ mod recover;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use spool_proto::ThreadId;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
 use self::entries::Entry;
 use super::{
     Node,
     limits::{HOME_INTERVAL, HOME_RETRY, HOME_WRITES},
 };
-use crate::model::{DocumentChange, DocumentWrite, Error, HomeInfo};
+use crate::model::{DefinitionChange, DocumentChange, DocumentWrite, Error, HomeInfo};
 
 /// Says that there may be something to keep.
 #[derive(Default)]
 pub(super) struct Home {
     changed: Notify,
+    /// What is kept is looked up and written by one at a time: a thread that is removed meanwhile would be kept again.
+    writing: Mutex<()>,
 }
 
 impl Home {
@@ -51,6 +53,7 @@ impl Node {
 
     /// Writes what the home thread lacks: this device, and the threads that it can read.
     async fn write_home(&self) -> Result<(), Error> {
+        let _alone = self.home().writing.lock().await;
         let kept: Vec<_> = self.keyring().others().filter(|keys| keys.state.keys.can_read()).collect();
         if kept.is_empty() {
             return Ok(());
@@ -71,7 +74,17 @@ impl Node {
             }
             Ok(writes)
         });
-        for writes in writes.await?.chunks(HOME_WRITES) {
+        let writes = writes.await?;
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let defined: Vec<_> = self.collections(&home).await?.into_iter().map(|info| info.definition.name).collect();
+        for collection in
+            entries::COLLECTIONS.iter().filter(|collection| !defined.iter().any(|name| name == *collection))
+        {
+            self.define(&home, collection, DefinitionChange::default()).await?;
+        }
+        for writes in writes.chunks(HOME_WRITES) {
             self.commit(&home, writes.to_vec()).await?;
         }
         Ok(())
@@ -92,6 +105,7 @@ impl Node {
         if !self.config().home || self.keyring().get(home).is_none() {
             return Ok(());
         }
+        let _alone = self.home().writing.lock().await;
         let device = self.keyring().device();
         let (database, id) = (self.database(home).await?, thread.to_string());
         let writes = self.blocking(move || entries::leave(&database, id, &device)).await?;

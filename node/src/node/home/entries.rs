@@ -25,6 +25,7 @@ use crate::{
 
 const DEVICES: &str = "devices";
 const THREADS: &str = "threads";
+pub(super) const COLLECTIONS: [&str; 2] = [DEVICES, THREADS];
 
 /// A device as it is kept.
 pub(super) struct Device(query::Document);
