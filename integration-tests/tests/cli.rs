@@ -12,6 +12,7 @@ mod cli {
     mod database;
     mod exits;
     mod following;
+    mod home;
     mod operators;
     mod signals;
     mod streams;

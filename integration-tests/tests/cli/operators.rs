@@ -47,8 +47,9 @@ fn figures(address: &str) -> (String, BTreeMap<String, f64>) {
 #[test]
 fn what_a_node_does_is_counted_and_names_nobody() {
     let (writer, reader) = (Repo::new("writer"), Repo::new("reader"));
-    let daemon = writer.start(&[]);
-    let other = reader.start(&[]);
+    // What is written at home would count, whenever that happens.
+    let daemon = writer.start(&["--home", "false"]);
+    let other = reader.start(&["--home", "false"]);
     let thread = writer.text(&["thread", "create", "secret-diary"]);
     for event in ["first-words", "second-words", "third-words"] {
         writer.text(&["append", "secret-diary", event]);

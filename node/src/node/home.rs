@@ -8,7 +8,8 @@ mod recover;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use spool_proto::ThreadId;
+use spool_db::Database;
+use spool_proto::{DeviceId, Multiaddr, PeerId, ThreadId};
 use tokio::sync::{Mutex, Notify};
 
 use self::entries::Entry;
@@ -75,19 +76,7 @@ impl Node {
             Ok(writes)
         });
         let writes = writes.await?;
-        if writes.is_empty() {
-            return Ok(());
-        }
-        let defined: Vec<_> = self.collections(&home).await?.into_iter().map(|info| info.definition.name).collect();
-        for collection in
-            entries::COLLECTIONS.iter().filter(|collection| !defined.iter().any(|name| name == *collection))
-        {
-            self.define(&home, collection, DefinitionChange::default()).await?;
-        }
-        for writes in writes.chunks(HOME_WRITES) {
-            self.commit(&home, writes.to_vec()).await?;
-        }
-        Ok(())
+        self.write_at_home(&home, writes).await
     }
 
     /// The home thread, which is made where it is not here.
@@ -99,20 +88,58 @@ impl Node {
         Ok(home)
     }
 
-    /// This device does not keep a thread any more.
-    pub(super) async fn leave_at_home(&self, thread: &ThreadId) -> Result<(), Error> {
+    /// Writes to the home thread what this device has done; nothing where there is none. What fails is told in the log: it does not undo what was done.
+    async fn note_at_home(
+        &self,
+        writes: impl FnOnce(&Database, &DeviceId) -> Result<Vec<DocumentWrite>, Error> + Send + 'static,
+    ) {
         let home = self.keyring().home();
         if !self.config().home || self.keyring().get(home).is_none() {
+            return;
+        }
+        let written = async {
+            let _alone = self.home().writing.lock().await;
+            let (database, device) = (self.database(home).await?, self.keyring().device());
+            let writes = self.blocking(move || writes(&database, &device)).await?;
+            self.write_at_home(home, writes).await
+        };
+        if let Err(error) = written.await {
+            tracing::warn!(error = crate::chain(&error), "the home thread could not be written");
+        }
+    }
+
+    async fn write_at_home(&self, home: &ThreadId, writes: Vec<DocumentWrite>) -> Result<(), Error> {
+        if writes.is_empty() {
             return Ok(());
         }
-        let _alone = self.home().writing.lock().await;
-        let device = self.keyring().device();
-        let (database, id) = (self.database(home).await?, thread.to_string());
-        let writes = self.blocking(move || entries::leave(&database, id, &device)).await?;
-        if !writes.is_empty() {
-            self.commit(home, writes).await?;
+        let defined: Vec<_> = self.collections(home).await?.into_iter().map(|info| info.definition.name).collect();
+        for collection in entries::COLLECTIONS {
+            if !defined.iter().any(|name| name == collection) {
+                self.define(home, collection, DefinitionChange::default()).await?;
+            }
+        }
+        for writes in writes.chunks(HOME_WRITES) {
+            self.commit(home, writes.to_vec()).await?;
         }
         Ok(())
+    }
+
+    /// This device does not keep a thread any more.
+    pub(super) async fn leave_at_home(&self, thread: &ThreadId) {
+        let thread = thread.clone();
+        self.note_at_home(move |database, device| entries::leave(database, thread.to_string(), device)).await;
+    }
+
+    /// A peer follows a thread of the owner's.
+    pub(super) async fn follower_at_home(&self, peer: PeerId, addresses: Vec<Multiaddr>, thread: &ThreadId) {
+        let thread = thread.clone();
+        self.note_at_home(move |database, _| entries::follower(database, &peer, &addresses, &thread)).await;
+    }
+
+    /// And it does not any more.
+    pub(super) async fn unfollow_at_home(&self, peer: PeerId, thread: &ThreadId) {
+        let thread = thread.clone();
+        self.note_at_home(move |database, _| entries::unfollow(database, &peer, &thread)).await;
     }
 
     /// What the home thread has, as far as it is here.

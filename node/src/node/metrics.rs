@@ -158,7 +158,7 @@ impl Node {
         let (appended, persisted) = (load(&counters.appended) as u64, counters.accepted());
         let accepted = persisted.saturating_sub(appended);
         vec![
-            Family::gauge("spool_threads", "Threads here.", self.keyring().len() as f64),
+            Family::gauge("spool_threads", "Threads here, the home thread among them.", self.keyring().len() as f64),
             Family::gauge("spool_logs", "Logs of all threads.", totals.logs as f64),
             Family::gauge("spool_records", "Records of all logs that are in their place.", totals.records as f64),
             Family::gauge("spool_forked_logs", "Logs with proof of a fork.", totals.forked as f64),

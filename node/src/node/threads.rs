@@ -194,10 +194,7 @@ impl Node {
             node.followers().forget(&id).map_err(storage)
         };
         self.blocking(forget).await?;
-        // It is gone, whether others hear of it or not: then it is found once more, and left.
-        if let Err(error) = self.leave_at_home(thread).await {
-            tracing::warn!(error = crate::chain(&error), "the home thread could not be written");
-        }
+        self.leave_at_home(thread).await;
         Ok(())
     }
 

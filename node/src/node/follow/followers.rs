@@ -32,6 +32,13 @@ pub(in crate::node) struct Follower {
     pub(in crate::node) gone_millis: Option<u64>,
 }
 
+impl Follower {
+    /// One that another device of the owner's has asked.
+    pub(in crate::node) fn known(peer: PeerId, addresses: Vec<Multiaddr>) -> Self {
+        Self { peer, addresses, bodies_days: 0, since_millis: millis(SystemTime::now()), gone_millis: None }
+    }
+}
+
 /// `[peer, [address, …], days, since, gone]`.
 type Stored = (ByteBuf, Vec<ByteBuf>, u32, u64, Option<u64>);
 

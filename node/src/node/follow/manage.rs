@@ -30,6 +30,28 @@ impl Node {
         code: Option<String>,
     ) -> Result<FollowerInfo, Error> {
         let (peer, addresses) = parse(peer)?;
+        let follower = self.ask_to_follow(peer, &addresses, thread, code.clone()).await?;
+        let home = self.keyring().home();
+        // Whoever keeps a thread for the owner keeps what it takes to find it again.
+        if self.config().home && self.followers().of(home).iter().all(|known| known.peer != peer) {
+            let asked = match self.open_home().await {
+                Ok(home) => self.ask_to_follow(peer, &addresses, &home, code).await.map(drop),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = asked {
+                tracing::warn!(%peer, error = crate::chain(&error), "it follows the thread, and not the home thread");
+            }
+        }
+        Ok(follower)
+    }
+
+    async fn ask_to_follow(
+        &self,
+        peer: PeerId,
+        addresses: &[Multiaddr],
+        thread: &ThreadId,
+        code: Option<String>,
+    ) -> Result<FollowerInfo, Error> {
         let keys = self.thread_keys(thread)?;
         if !keys.state.keys.can_read() {
             return Err(Error::NoReadKey(thread.clone()));
@@ -48,7 +70,7 @@ impl Node {
         let here = self.ticket_addresses(thread).await?;
         // Without the name: a follower learns nothing of what it keeps.
         let ticket = Ticket::new(thread.clone(), set, here, None).map_err(|error| Error::Ticket(Box::new(error)))?;
-        self.reach(peer, &addresses).await?;
+        self.reach(peer, addresses).await?;
         let act = Act::Follow { ticket: Box::new(ticket), code };
         let (bodies_days, mut said) = match self.deliver(peer, act).await? {
             InviteAnswer::Accepted { bodies_days, addresses } => (bodies_days, addresses),
@@ -57,7 +79,7 @@ impl Node {
         // It can speak for itself only.
         said.retain(|address| Address { base: address.clone(), target: Target::None }.peer() == Some(peer));
         said.truncate(FOLLOWER_ADDRESSES);
-        said.extend(addresses.into_iter().filter(|address| !said.contains(address)).collect::<Vec<_>>());
+        said.extend(addresses.iter().filter(|address| !said.contains(address)).cloned().collect::<Vec<_>>());
         let follower = Follower {
             peer,
             addresses: said,
@@ -75,6 +97,7 @@ impl Node {
         };
         self.blocking(keep).await?;
         self.announce_followers(thread).await;
+        self.follower_at_home(peer, follower.addresses.clone(), thread).await;
         Ok(info(thread, follower))
     }
 
@@ -139,6 +162,7 @@ impl Node {
         };
         let notice = self.blocking(remove).await?;
         self.announce_followers(thread).await;
+        self.unfollow_at_home(peer, thread).await;
         let told = self.tell(&notice).await;
         self.notices().new.notify_one();
         Ok(told)

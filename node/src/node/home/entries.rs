@@ -25,7 +25,8 @@ use crate::{
 
 const DEVICES: &str = "devices";
 const THREADS: &str = "threads";
-pub(super) const COLLECTIONS: [&str; 2] = [DEVICES, THREADS];
+const FOLLOWERS: &str = "followers";
+pub(super) const COLLECTIONS: [&str; 3] = [DEVICES, THREADS, FOLLOWERS];
 
 /// A device as it is kept.
 pub(super) struct Device(query::Document);
@@ -115,6 +116,55 @@ fn document(database: &Database, collection: &str, id: &str) -> Result<Option<Ma
     Ok(database.read(|read| read.document(&Target::new(collection, id)))?.shown(id))
 }
 
+/// A follower as it is kept.
+pub(super) struct KnownFollower {
+    pub(super) peer: PeerId,
+    pub(super) addresses: Vec<Multiaddr>,
+    pub(super) threads: Vec<ThreadId>,
+}
+
+pub(super) fn followers(database: &Database) -> Result<Vec<KnownFollower>, Error> {
+    all(database, FOLLOWERS, |document| {
+        let texts = |field| texts(Some(&document.fields), field).into_iter();
+        Some(KnownFollower {
+            peer: document.id.parse().ok()?,
+            addresses: texts("addresses").filter_map(|address| address.parse().ok()).take(MAX_ADDRESSES).collect(),
+            threads: texts("threads").filter_map(|thread| thread.parse().ok()).collect(),
+        })
+    })
+}
+
+/// What it takes to have in it that a peer follows a thread.
+pub(super) fn follower(
+    database: &Database,
+    peer: &PeerId,
+    addresses: &[Multiaddr],
+    thread: &ThreadId,
+) -> Result<Vec<DocumentWrite>, Error> {
+    let (id, thread) = (peer.to_string(), thread.to_string());
+    let here = document(database, FOLLOWERS, &id)?;
+    let fields = Map::from_iter([("addresses".to_owned(), json!(addresses))]);
+    let mut writes = Vec::new();
+    match &here {
+        Some(here) if here.get("addresses") == fields.get("addresses") => {}
+        Some(_) => writes.push(write(FOLLOWERS, id.clone(), DocumentChange::Merge(fields))),
+        None => writes.push(write(FOLLOWERS, id.clone(), DocumentChange::Create(fields))),
+    }
+    if !texts(here.as_ref(), "threads").contains(&thread) {
+        writes.push(write(FOLLOWERS, id, DocumentChange::Add(Path::new(["threads"]), thread.into())));
+    }
+    Ok(writes)
+}
+
+/// What it takes to say that a peer does not follow a thread any more.
+pub(super) fn unfollow(database: &Database, peer: &PeerId, thread: &ThreadId) -> Result<Vec<DocumentWrite>, Error> {
+    let (id, thread) = (peer.to_string(), thread.to_string());
+    if !texts(document(database, FOLLOWERS, &id)?.as_ref(), "threads").contains(&thread) {
+        return Ok(Vec::new());
+    }
+    Ok(vec![write(FOLLOWERS, id, DocumentChange::Remove(Path::new(["threads"]), thread.into()))])
+}
+
 /// What it takes to have this device in it.
 pub(super) fn device(
     database: &Database,
@@ -188,6 +238,10 @@ fn addresses(keys: &Keys) -> Vec<Address> {
 }
 
 fn keepers(fields: Option<&Map<String, Value>>) -> BTreeSet<String> {
-    let devices = fields.and_then(|fields| fields.get("devices")).and_then(Value::as_array);
-    devices.into_iter().flatten().filter_map(|device| device.as_str().map(str::to_owned)).collect()
+    texts(fields, "devices")
+}
+
+fn texts(fields: Option<&Map<String, Value>>, field: &str) -> BTreeSet<String> {
+    let texts = fields.and_then(|fields| fields.get(field)).and_then(Value::as_array);
+    texts.into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
 }

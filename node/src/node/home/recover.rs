@@ -2,17 +2,21 @@
 
 use futures::{StreamExt as _, stream::BoxStream};
 use spool_proto::ThreadId;
+use spool_store::addresses::Source;
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout_at},
 };
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::entries;
 use crate::{
     model::{Error, RecoverEvent, RecoverOptions, Recovered, SyncEvent, SyncOptions},
     node::{
         Node,
+        follow::Follower,
         limits::{HOME_ASK_AGAIN, RECOVER_EVENTS},
+        threads::storage,
     },
 };
 
@@ -72,6 +76,7 @@ impl Run {
             };
             self.tell(RecoverEvent::Thread { thread, name, outcome }).await;
         }
+        self.find_followers(&home).await?;
         let mut steps = node.sync(SyncOptions { thread: None, timeout: self.options.timeout }).await?;
         while let Some(step) = steps.next().await {
             self.tell(RecoverEvent::Sync(step?)).await;
@@ -79,6 +84,27 @@ impl Run {
         // From now on this device is one of those that keep them.
         node.home().changed();
         Ok(())
+    }
+
+    /// Those who were asked to follow the threads still do, and have what nobody else may have by now.
+    async fn find_followers(&self, home: &ThreadId) -> Result<(), Error> {
+        let database = self.node.database(home).await?;
+        let followers = self.node.blocking(move || entries::followers(&database)).await?;
+        let node = self.node.clone();
+        let keep = move || {
+            for follower in followers {
+                let book: Vec<_> = follower.addresses.iter().map(|address| address.to_vec().into()).collect();
+                node.address_keeper().add(&book, Source::Ticket);
+                for thread in follower.threads.iter().filter(|thread| node.keyring().get(thread).is_some()) {
+                    if node.followers().of(thread).iter().all(|known| known.peer != follower.peer) {
+                        let known = Follower::known(follower.peer, follower.addresses.clone());
+                        node.followers().put(thread, known).map_err(storage)?;
+                    }
+                }
+            }
+            Ok(())
+        };
+        self.node.blocking(keep).await
     }
 
     /// Waits until a peer has said all that it has of the home thread, and that is not nothing.
