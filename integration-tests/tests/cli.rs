@@ -10,7 +10,9 @@ mod cli {
     mod commands;
     mod damage;
     mod database;
+    mod doctor;
     mod exits;
+    mod install;
     mod operators;
     mod signals;
     mod streams;
