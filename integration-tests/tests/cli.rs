@@ -10,9 +10,11 @@ mod cli {
     mod commands;
     mod damage;
     mod database;
+    mod doctor;
     mod exits;
     mod following;
     mod home;
+    mod install;
     mod operators;
     mod signals;
     mod streams;

@@ -178,7 +178,7 @@ impl Node {
         &self.0.home
     }
 
-    pub(super) fn config(&self) -> &Config {
+    pub(crate) fn config(&self) -> &Config {
         &self.0.config
     }
 
