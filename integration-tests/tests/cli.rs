@@ -10,8 +10,10 @@ mod cli {
     mod commands;
     mod damage;
     mod database;
+    mod doctor;
     mod exits;
     mod following;
+    mod install;
     mod operators;
     mod signals;
     mod streams;

@@ -52,7 +52,7 @@ pub use append::Pending;
 pub(crate) use database::try_rules;
 pub use database::{Committing, Transaction, Way};
 pub use handle::Node;
-pub(crate) use health::Check;
+pub(crate) use health::{Check, disk};
 pub use start::Parts;
 pub(crate) use start::open_store;
 pub(crate) use threads::storage;

@@ -40,7 +40,8 @@ fn status_kib(name: &str) -> Option<u64> {
     status(name)?.strip_suffix(" kB")?.trim().parse().ok()
 }
 
-fn most_files() -> Option<u64> {
+/// How many files this process may have open.
+pub(crate) fn most_files() -> Option<u64> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()

@@ -7,8 +7,8 @@ use spool_integration_tests::daemon::{Daemon, Repo};
 
 use super::walk::{Walk, has_fields, str_of};
 
-/// `bench` runs for minutes and is no part of daily use; `db` has a story of its own.
-const NOT_HERE: [&str; 2] = ["bench", "db"];
+/// `bench` runs for minutes and is no part of daily use; `db` and `follower` have stories of their own.
+const NOT_HERE: [&str; 3] = ["bench", "db", "follower"];
 
 const RECEIPT: [&str; 7] = ["thread", "log", "counter", "cid", "time", "body", "size"];
 const THREAD: [&str; 12] = [
@@ -35,6 +35,8 @@ fn every_command_works_for_people_and_for_programs() {
     let record = writing_and_reading(&mut walk, &alice, &notes);
     between_nodes(&mut walk, &alice, &bob, &daemons, &record);
     the_node_itself(&mut walk, &alice, &bob);
+    what_is_kept_elsewhere(&mut walk, &alice, &bob);
+    what_operators_use(&mut walk, &alice);
     walk.text(&bob, "thread rm", &["notes", "--yes"]);
     let removed = walk.fields(&bob, "thread rm", &["shared", "--yes"], &["removed"]);
     assert!(str_of(&removed, "removed").starts_with("baf"));
@@ -188,6 +190,36 @@ fn between_nodes(walk: &mut Walk, alice: &Repo, bob: &Repo, daemons: &[Daemon; 2
     has_fields(&peers[0], &["connections", "addresses", "agent", "rtt_us", "threads", "score", "last_seen"]);
     let shown = walk.json(bob, "thread show", &["notes"]).remove(0).to_string();
     assert!(shown.contains(record) && shown.contains(at_alice.peer()), "{shown}");
+}
+
+/// `thread export`, `thread import`, `repo backup`, `repo restore`.
+fn what_is_kept_elsewhere(walk: &mut Walk, alice: &Repo, bob: &Repo) {
+    let place = |name: &str| alice.path().with_file_name(name).to_str().unwrap().to_owned();
+    let archive = place("notes.car");
+    assert!(walk.text(alice, "thread export", &["notes", &archive]).contains(&archive));
+    let exported = walk.fields(alice, "thread export", &["notes", &archive], &["thread", "file", "bytes"]);
+    assert!(exported["bytes"].as_u64().unwrap() > 30_000, "{exported}");
+    assert!(walk.text(bob, "thread import", &["notes", &archive]).contains("new"));
+    let imported = walk.fields(bob, "thread import", &["notes", &archive], &["thread", "logs", "records", "blocks"]);
+    assert_eq!((&imported["records"], &imported["forked"]), (&json!(0), &json!([])));
+
+    assert!(walk.text(alice, "repo backup", &[&place("backup")]).contains("files"));
+    has_fields(&walk.json(alice, "repo backup", &[&place("backup-2")])[0], &["directory", "files", "bytes"]);
+    let restored = walk.text(alice, "repo restore", &[&place("backup"), "--repo", &place("restored")]);
+    assert!(restored.contains("(new)"), "{restored}");
+    let args = [&place("backup-2"), "--repo", &place("restored-2"), "--new-peer"];
+    let fields = ["repo", "peer_id", "identity", "device", "made_ms", "files", "bytes"];
+    walk.fields(alice, "repo restore", &args, &fields);
+}
+
+/// `doctor`, `man`.
+fn what_operators_use(walk: &mut Walk, alice: &Repo) {
+    assert!(walk.text(alice, "doctor", &[]).contains("readiness"));
+    assert_eq!(walk.fields(alice, "doctor", &[], &["ok", "checks"])["ok"], json!(true));
+    let pages = alice.path().with_file_name("man").to_str().unwrap().to_owned();
+    assert!(walk.text(alice, "man", &[&pages]).contains("pages"));
+    let written = walk.fields(alice, "man", &[&pages], &["directory", "pages"]);
+    assert!(written["pages"].as_u64().unwrap() > 30, "{written}");
 }
 
 /// `id`, `stat`.

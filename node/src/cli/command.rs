@@ -12,13 +12,14 @@ use super::context::Context;
 use super::exit::{EXIT_CODES, Exit, Failure};
 use super::output::Output;
 use super::{
-    append, bench, config, daemon, db, follower, id, init, log, object, peers, repo, stat, sync, thread, verify,
+    append, bench, config, daemon, db, doctor, follower, id, init, log, man, object, peers, repo, stat, sync, thread,
+    verify,
 };
 
 /// A peer-to-peer node for threads: encrypted logs of several writers, replicated by followers that cannot read them
 #[derive(Debug, Parser)]
 #[command(name = "spool", version, after_help = EXAMPLE, after_long_help = long_help(), max_term_width = 120)]
-struct Cli {
+pub(super) struct Cli {
     /// Where the repository is [default: ~/.spool]
     #[arg(
         long,
@@ -77,9 +78,11 @@ enum Command {
     Stat(stat::Args),
     #[command(subcommand)]
     Repo(repo::Args),
+    Doctor(doctor::Args),
     Bench(bench::Args),
     #[command(subcommand)]
     Config(config::Args),
+    Man(man::Args),
     /// Print a script that completes commands in a shell
     #[command(after_help = "Example:\n  spool completions bash > ~/.local/share/bash-completion/completions/spool")]
     Completions {
@@ -178,6 +181,8 @@ async fn one(context: &mut Context, command: Command) -> Result<(), Failure> {
         Command::Addr(args) => peers::addr(context, args).await,
         Command::Keys(args) => stat::keys(context, args).await,
         Command::Stat(args) => stat::run(context, args).await,
+        Command::Doctor(args) => doctor::run(context, args).await,
+        Command::Man(args) => man::run(context, args),
         Command::Repo(args) => repo::run(context, args).await,
         Command::Bench(args) => Box::pin(bench::run(context, args)).await,
         Command::Config(args) => config::run(context, args),

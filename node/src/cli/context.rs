@@ -135,7 +135,7 @@ impl Context {
 }
 
 /// An address that is listened on as one that can be connected to.
-fn reachable(api: &str) -> String {
+pub(super) fn reachable(api: &str) -> String {
     match api.parse::<SocketAddr>() {
         Ok(mut address) if address.ip().is_unspecified() => {
             let loopback: std::net::IpAddr = if address.is_ipv4() {

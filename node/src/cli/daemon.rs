@@ -3,8 +3,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures::future::OptionFuture;
+use spool_proto::Multiaddr;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -19,6 +21,11 @@ use crate::node::Node;
 use crate::operate;
 use crate::repo::{AddressFile, Init, Locked, Repo};
 use crate::web;
+
+/// How long is waited for the first address to listen on, where there may be no network.
+const LISTEN_PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is looked.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Run the node
 ///
@@ -190,8 +197,11 @@ async fn greet(
     others: [(&'static str, Option<SocketAddr>); 2],
 ) -> Result<(), Failure> {
     let info = node.info();
-    let listen = node.addresses().await.map_err(failed_node)?.listen;
+    let listen = listening(node).await?;
     let out = &mut context.out;
+    if listen.is_empty() && !node.config().listen.is_empty() {
+        out.warn("no other node can reach this one: there is no network to listen on; `spool doctor` tells more");
+    }
     if out.is_json() {
         let listen: Vec<String> = listen.iter().map(ToString::to_string).collect();
         let mut greeting = serde_json::json!({
@@ -211,6 +221,18 @@ async fn greet(
         out.line("ready")?;
     }
     out.flush()
+}
+
+/// Where the node listens for others. The system tells of its networks only a moment after it was asked.
+async fn listening(node: &Node) -> Result<Vec<Multiaddr>, Failure> {
+    let begun = tokio::time::Instant::now();
+    loop {
+        let listen = node.addresses().await.map_err(failed_node)?.listen;
+        if !listen.is_empty() || node.config().listen.is_empty() || begun.elapsed() > LISTEN_PATIENCE {
+            return Ok(listen);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 fn start_log(config: &Config) -> Result<(), Failure> {

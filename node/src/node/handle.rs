@@ -171,7 +171,7 @@ impl Node {
         &self.0.databases
     }
 
-    pub(super) fn config(&self) -> &Config {
+    pub(crate) fn config(&self) -> &Config {
         &self.0.config
     }
 
