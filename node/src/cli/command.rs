@@ -12,8 +12,8 @@ use super::context::Context;
 use super::exit::{EXIT_CODES, Exit, Failure};
 use super::output::Output;
 use super::{
-    append, bench, config, daemon, db, doctor, follower, id, init, log, man, object, peers, repo, stat, sync, thread,
-    verify,
+    append, bench, config, daemon, db, doctor, follower, id, init, log, man, object, peers, repo, stat, sync, testnet,
+    thread, verify,
 };
 
 /// A peer-to-peer node for threads: encrypted logs of several writers, replicated by followers that cannot read them
@@ -81,6 +81,8 @@ enum Command {
     Doctor(doctor::Args),
     Bench(bench::Args),
     #[command(subcommand)]
+    Testnet(testnet::Args),
+    #[command(subcommand)]
     Config(config::Args),
     Man(man::Args),
     /// Print a script that completes commands in a shell
@@ -143,10 +145,12 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     let ended = match cli.command {
         // It ends cleanly on signals by itself.
         Command::Daemon(args) => Box::pin(daemon::run(&mut context, args)).await,
+        Command::Testnet(args) if args.ends_by_itself() => Box::pin(testnet::run(&mut context, args)).await,
         command => {
             let follows = match &command {
                 Command::Log(args) => args.follows(),
                 Command::Db(args) => args.follows(),
+                Command::Testnet(args) => args.follows(),
                 _ => false,
             };
             tokio::select! {
@@ -185,6 +189,7 @@ async fn one(context: &mut Context, command: Command) -> Result<(), Failure> {
         Command::Man(args) => man::run(context, args),
         Command::Repo(args) => repo::run(context, args).await,
         Command::Bench(args) => Box::pin(bench::run(context, args)).await,
+        Command::Testnet(args) => Box::pin(testnet::run(context, args)).await,
         Command::Config(args) => config::run(context, args),
         Command::Completions { shell } => completions(context, shell),
     }
@@ -276,6 +281,9 @@ mod tests {
             "spool db tag notes cut --rm --at @0",
             "spool db restore notes",
             "spool db watch notes films --after x --from-start",
+            "spool testnet up -n 0",
+            "spool testnet up -n 3 --log debug",
+            "spool testnet exec writer1",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }
@@ -290,6 +298,8 @@ mod tests {
             "spool db index notes films add year --unique",
             "spool db watch",
             "spool db undo notes films x",
+            "spool testnet up -n 3 --followers 1 -- --log debug",
+            "spool testnet exec writer1 -- append testnet x --json",
             "spool daemon --init --listen /ip4/127.0.0.1/tcp/0,/ip6/::1/tcp/0 --listen /ip4/127.0.0.1/udp/0/quic-v1 --mdns false",
         ] {
             parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
