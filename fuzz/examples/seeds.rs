@@ -24,8 +24,8 @@ use spool_proto::{
     seal::{self, Layer, Place},
     sync::{self, LogState, ThreadState},
     wire::{
-        Ack, Declined, Digest, Edge, Envelope, Fork, Gossip, Head, InertRecord, InviteAnswer, Node, Prefix, Proof, Refusal,
-        Request, Response, Role, Terms,
+        Ack, Declined, Digest, Edge, Envelope, Fork, Gossip, Head, InertRecord, InviteAnswer, Node, Prefix, Proof,
+        Refusal, Request, Response, Role, Terms,
     },
 };
 
@@ -271,7 +271,9 @@ fn heads() -> Vec<Head> {
 }
 
 fn proofs() -> Vec<Proof> {
-    [Role::Follower, Role::Reader, Role::Writer].map(|role| Proof { topic: topic(), mac: [1; 32], role, terms: Terms::default() }).to_vec()
+    [Role::Follower, Role::Reader, Role::Writer]
+        .map(|role| Proof { topic: topic(), mac: [1; 32], role, terms: Terms::default() })
+        .to_vec()
 }
 
 fn requests() -> Seeds {

@@ -1,6 +1,6 @@
 //! The command line.
 //!
-//! `daemon`, `init`, `config` and `completions` work on this machine alone; all other commands ask a daemon over its gRPC interface. Results go to
+//! `daemon`, `init`, `config`, `testnet` and `completions` work on this machine alone; all other commands ask a daemon over its gRPC interface. Results go to
 //! standard output, everything else to standard error. With `--json` results are one JSON document, or one object a line where a command
 //! goes through many.
 
@@ -30,9 +30,11 @@ mod peers;
 mod repo;
 mod resolve;
 mod settings;
+mod signals;
 mod stat;
 mod status;
 mod sync;
+mod testnet;
 mod thread;
 mod verify;
 mod view;

@@ -8,7 +8,7 @@ use spool_integration_tests::daemon::{Daemon, Repo};
 use super::walk::{Walk, has_fields, str_of};
 
 /// `bench` runs for minutes and is no part of daily use; the others have stories of their own.
-const NOT_HERE: [&str; 5] = ["bench", "db", "follower", "home", "recover"];
+const NOT_HERE: [&str; 6] = ["bench", "db", "follower", "home", "recover", "testnet"];
 
 const RECEIPT: [&str; 7] = ["thread", "log", "counter", "cid", "time", "body", "size"];
 const THREAD: [&str; 12] = [

@@ -13,7 +13,7 @@ use super::exit::{EXIT_CODES, Exit, Failure};
 use super::output::Output;
 use super::{
     append, bench, config, daemon, db, doctor, follower, home, id, init, log, man, object, peers, repo, stat, sync,
-    thread, verify,
+    testnet, thread, verify,
 };
 
 /// A peer-to-peer node for threads: encrypted logs of several writers, replicated by followers that cannot read them
@@ -83,6 +83,8 @@ enum Command {
     Doctor(doctor::Args),
     Bench(bench::Args),
     #[command(subcommand)]
+    Testnet(testnet::Args),
+    #[command(subcommand)]
     Config(config::Args),
     Man(man::Args),
     /// Print a script that completes commands in a shell
@@ -145,10 +147,12 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     let ended = match cli.command {
         // It ends cleanly on signals by itself.
         Command::Daemon(args) => Box::pin(daemon::run(&mut context, args)).await,
+        Command::Testnet(args) if args.ends_by_itself() => Box::pin(testnet::run(&mut context, args)).await,
         command => {
             let follows = match &command {
                 Command::Log(args) => args.follows(),
                 Command::Db(args) => args.follows(),
+                Command::Testnet(args) => args.follows(),
                 _ => false,
             };
             tokio::select! {
@@ -189,6 +193,7 @@ async fn one(context: &mut Context, command: Command) -> Result<(), Failure> {
         Command::Man(args) => man::run(context, args),
         Command::Repo(args) => repo::run(context, args).await,
         Command::Bench(args) => Box::pin(bench::run(context, args)).await,
+        Command::Testnet(args) => Box::pin(testnet::run(context, args)).await,
         Command::Config(args) => config::run(context, args),
         Command::Completions { shell } => completions(context, shell),
     }
@@ -291,6 +296,9 @@ mod tests {
             "spool db tag notes cut --rm --at @0",
             "spool db restore notes",
             "spool db watch notes films --after x --from-start",
+            "spool testnet up -n 0",
+            "spool testnet up -n 3 --log debug",
+            "spool testnet exec writer1",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }
@@ -306,6 +314,8 @@ mod tests {
             "spool db watch",
             "spool db undo notes films x",
             "spool daemon --hostAddr /ip4/0.0.0.0/tcp/4006 --announceAddr /dns4/x.example.org/tcp/4006 --apiAddr /ip4/127.0.0.1/tcp/6006 --apiProxyAddr /ip4/127.0.0.1/tcp/6007 --connHighWater 400",
+            "spool testnet up -n 3 --followers 1 -- --log debug",
+            "spool testnet exec writer1 -- append testnet x --json",
             "spool daemon --init --listen /ip4/127.0.0.1/tcp/0,/ip6/::1/tcp/0 --listen /ip4/127.0.0.1/udp/0/quic-v1 --mdns false",
         ] {
             parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));

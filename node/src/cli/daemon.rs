@@ -14,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 use super::context::{self, Context};
 use super::exit::{Exit, Failure};
 use super::settings::Settings;
+use super::signals::Signals;
 use crate::api::{self, Access, Server};
 use crate::config::{Config, LogFormat};
 use crate::model;
@@ -43,6 +44,9 @@ pub(super) struct Args {
     /// Make the repository first where there is none. Its recovery phrase is then only in the file `identity`: keep a copy elsewhere
     #[arg(long)]
     init: bool,
+    /// End when standard input does: for programs that run a node as their child, which then never outlives them
+    #[arg(long)]
+    until_eof: bool,
     #[command(flatten)]
     settings: Settings,
 }
@@ -65,7 +69,7 @@ pub(super) async fn run(context: &mut Context, args: Args) -> Result<(), Failure
         }
         None => None,
     };
-    let mut signals = Signals::new()?;
+    let mut signals = if args.until_eof { Signals::or_end_of_input()? } else { Signals::new()? };
     let operators = Operators::start(&config, &repo).await?;
     if let Some(fault) = crate::process::clock_fault(std::time::SystemTime::now()) {
         context.out.warn(format!(
@@ -247,40 +251,4 @@ fn start_log(config: &Config) -> Result<(), Failure> {
 
 fn failed_node(error: model::Error) -> Failure {
     tonic::Status::from(error).into()
-}
-
-/// SIGINT and SIGTERM, asked for before the node starts, so that none is lost.
-struct Signals {
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    #[cfg(unix)]
-    fn new() -> Result<Self, Failure> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let listen =
-            |kind| signal(kind).map_err(|error| anyhow::Error::new(error).context("cannot listen for signals"));
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
-    }
-
-    #[cfg(not(unix))]
-    fn new() -> Result<Self, Failure> {
-        Ok(Self {})
-    }
-
-    /// Waits for the next one.
-    async fn next(&mut self) {
-        #[cfg(unix)]
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-        #[cfg(not(unix))]
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
 }
