@@ -42,6 +42,17 @@ async fn dead_addresses_do_not_delay_a_live_one() {
     assert!(started.elapsed() < limits::DIAL_TIMEOUT / 2, "took {:?}", started.elapsed());
 }
 
+/// A ticket from another machine says 127.0.0.1 too, where this node listens itself.
+#[tokio::test]
+async fn an_address_that_is_ones_own_does_not_hide_where_the_peer_is() {
+    let (mut a, mut b) = (Node::quiet().await, Node::quiet().await);
+    let own = [a.address.clone(), a.address.clone().with(Protocol::P2p(b.peer))];
+    let addresses = own.into_iter().chain([b.full_address()]).collect();
+    a.command(Command::Dial { peer: Some(b.peer), addresses });
+    a.wait_connected(b.peer).await;
+    b.wait_connected(a.peer).await;
+}
+
 #[tokio::test]
 async fn a_dial_tells_why_it_failed() {
     let a = Node::quiet().await;

@@ -152,8 +152,8 @@ impl Node {
         let source = [&self.config().announce, &status.external, &status.listening];
         let best = source.into_iter().find(|addresses| !addresses.is_empty()).cloned().unwrap_or_default();
         let me = status_peer(self);
-        let announced = best.into_iter().filter(|address| !is_unspecified(address)).map(|address| ending(address, me));
-        Ok(Addresses { listen: status.listening, external: status.external, announced: announced.collect() })
+        let announced = for_others(best).into_iter().map(|address| ending(address, me)).collect();
+        Ok(Addresses { listen: status.listening, external: status.external, announced })
     }
 
     /// The epochs of a thread's keys that are held, oldest first.
@@ -238,6 +238,15 @@ pub(super) fn ending(address: Multiaddr, peer: PeerId) -> Multiaddr {
     address.with_p2p(peer).unwrap_or_else(|address| address)
 }
 
+/// Those of a node's addresses that are worth telling: on another machine, loopback addresses lead to that machine itself. Where there are no others, whoever is told is on this one.
+fn for_others(mut addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
+    addresses.retain(|address| !is_unspecified(address));
+    if addresses.iter().any(is_public_enough) {
+        addresses.retain(is_public_enough);
+    }
+    addresses
+}
+
 /// `0.0.0.0` or `::`, which lead nowhere.
 fn is_unspecified(address: &Multiaddr) -> bool {
     let text = address.to_string();
@@ -248,4 +257,24 @@ fn is_unspecified(address: &Multiaddr) -> bool {
 pub(super) fn is_public_enough(address: &Multiaddr) -> bool {
     let text = address.to_string();
     !is_unspecified(address) && !text.starts_with("/ip4/127.") && !text.starts_with("/ip6/::1/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_this_machine_alone_are_told_where_there_are_no_others() {
+        let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<Multiaddr>>();
+        let local = ["/ip4/127.0.0.1/tcp/4006", "/ip6/::1/tcp/4006"];
+        assert_eq!(for_others(addresses(&local)), addresses(&local));
+        let mixed = addresses(&[
+            "/ip4/0.0.0.0/tcp/4006",
+            local[0],
+            "/ip4/192.0.2.7/tcp/4006",
+            local[1],
+            "/dns4/example.org/tcp/4006",
+        ]);
+        assert_eq!(for_others(mixed), addresses(&["/ip4/192.0.2.7/tcp/4006", "/dns4/example.org/tcp/4006"]));
+    }
 }
