@@ -188,6 +188,9 @@ fn between_nodes(walk: &mut Walk, alice: &Repo, bob: &Repo, daemons: &[Daemon; 2
     let peers = walk.json(alice, "peers", &[]).remove(0);
     assert_eq!(str_of(&peers[0], "peer_id"), at_bob.peer());
     has_fields(&peers[0], &["connections", "addresses", "agent", "rtt_us", "threads", "score", "last_seen"]);
+    assert!(walk.text(bob, "thread status", &["notes"]).contains(at_alice.peer()));
+    let status = walk.fields(bob, "thread status", &["notes"], &["followers", "durable", "missing_blocks", "logs"]);
+    assert_eq!(str_of(&status["peers"][0], "peer_id"), at_alice.peer());
     let shown = walk.json(bob, "thread show", &["notes"]).remove(0).to_string();
     assert!(shown.contains(record) && shown.contains(at_alice.peer()), "{shown}");
 }

@@ -6,7 +6,8 @@ use spool_integration_tests::daemon::Repo;
 #[test]
 fn a_follower_is_asked_waited_for_and_let_go() {
     let (writer, follower) = (Repo::new("writer"), Repo::new("follower"));
-    let _one = writer.start(&[]);
+    // One thread, and not the home thread behind it.
+    let _one = writer.start(&["--home", "false"]);
     let two = follower.start(&["--follow", "code", "--follow-code", "open sesame", "--follow-bodies-days", "30"]);
     let thread = writer.text(&["thread", "create", "notes"]);
     let nobody = writer.run(["thread", "status", "notes"]);

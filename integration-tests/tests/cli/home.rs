@@ -80,7 +80,7 @@ fn a_lost_machine_is_replaced_with_the_phrase_and_a_follower() {
     let of = |name: &str| steps.iter().filter(|step| step["step"] == name).collect::<Vec<_>>();
     has_fields(of("home")[0], &["thread", "devices", "threads"]);
     has_fields(of("thread")[0], &["thread", "name", "outcome", "why"]);
-    assert_eq!((&of("thread")[0]["outcome"], &of("thread")[0]["name"]), (&json!("joined"), &json!(null)));
+    assert_eq!((&of("thread")[0]["outcome"], &of("thread")[0]["name"]), (&json!("joined"), &json!("notes")));
     assert_eq!(of("done")[0]["complete"], json!(true));
     let id = str_of(of("thread")[0], "thread").to_owned();
     assert_eq!(new.json(&["log", &id])[0]["body"], json!("written before"));

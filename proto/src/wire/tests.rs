@@ -78,7 +78,8 @@ fn days() -> impl Strategy<Value = Option<std::num::NonZeroU32>> {
 }
 
 fn invite_answer() -> impl Strategy<Value = InviteAnswer> {
-    let address = any::<[u8; 4]>().prop_map(|ip| crate::Multiaddr::from(std::net::Ipv4Addr::from(ip)));
+    let address =
+        any::<[u8; 4]>().prop_map(|[a, b, c, d]| format!("/ip4/{a}.{b}.{c}.{d}").parse::<crate::Multiaddr>().unwrap());
     prop_oneof![
         (days(), vec(address, 0..=crate::limits::MAX_ADDRESSES))
             .prop_map(|(bodies_days, addresses)| InviteAnswer::Accepted { bodies_days, addresses }),
