@@ -3,18 +3,16 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use bytes::BytesMut;
 use indicatif::ProgressBar;
 use serde_json::json;
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::context::{Client, Context};
 use super::exit::{Exit, Failure};
-use super::input::{Input, cannot_read};
+use super::input::{self, Input, cannot_read};
 use super::{format, output};
-use crate::api::PIECE_BYTES;
 use crate::api::pb;
 use crate::api::pb::import_thread_request::Part;
 use crate::api::pb::import_thread_response::{Done, Step};
@@ -127,14 +125,11 @@ async fn feed(
     // A closed queue is the daemon's answer, which the other side reads.
     let _ = pieces.send(pb::ImportThreadRequest { part: Some(Part::Thread(thread)) }).await;
     loop {
-        let mut piece = BytesMut::with_capacity(PIECE_BYTES);
-        while piece.len() < PIECE_BYTES
-            && (&mut input).take((PIECE_BYTES - piece.len()) as u64).read_buf(&mut piece).await? > 0
-        {}
+        let piece = input::piece(&mut input).await?;
         if piece.is_empty() {
             return Ok(());
         }
-        if pieces.send(pb::ImportThreadRequest { part: Some(Part::Data(piece.freeze())) }).await.is_err() {
+        if pieces.send(pb::ImportThreadRequest { part: Some(Part::Data(piece)) }).await.is_err() {
             // Wait for the answer rather than for more input.
             return std::future::pending().await;
         }

@@ -3,9 +3,11 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use tokio::io::AsyncRead;
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::exit::Failure;
+use crate::api::PIECE_BYTES;
 
 /// The name under which standard input stands among files.
 pub(super) const STDIN: &str = "-";
@@ -33,6 +35,15 @@ impl Input {
         }
         Ok(Self { reader: Box::new(file), size: metadata.is_file().then_some(metadata.len()) })
     }
+}
+
+/// As much as fits into one message; empty at the end.
+pub(super) async fn piece(reader: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Bytes> {
+    let mut piece = BytesMut::with_capacity(PIECE_BYTES);
+    while piece.len() < PIECE_BYTES
+        && (&mut *reader).take((PIECE_BYTES - piece.len()) as u64).read_buf(&mut piece).await? > 0
+    {}
+    Ok(piece.freeze())
 }
 
 /// The same for readers that block.

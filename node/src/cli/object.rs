@@ -3,9 +3,9 @@
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use indicatif::ProgressBar;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
@@ -13,9 +13,9 @@ use tonic::Streaming;
 use super::append::Options;
 use super::context::Context;
 use super::exit::Failure;
-use super::input::{Input, cannot_read};
+use super::input::{self, Input, cannot_read};
 use super::{append, format, log, output, resolve, view};
-use crate::api::{MAX_BODY_BYTES, PIECE_BYTES, pb};
+use crate::api::{MAX_BODY_BYTES, pb};
 use crate::repo::Partial;
 
 /// Pieces that wait for the daemon: reading stops when it is behind.
@@ -166,15 +166,12 @@ async fn feed(
     // A closed queue is the daemon's answer, which the other side reads.
     let _ = pieces.send(pb::AddFileRequest { part: Some(Part::Start(start)) }).await;
     loop {
-        let mut piece = BytesMut::with_capacity(PIECE_BYTES);
-        while piece.len() < PIECE_BYTES
-            && (&mut input).take((PIECE_BYTES - piece.len()) as u64).read_buf(&mut piece).await? > 0
-        {}
+        let piece = input::piece(&mut input).await?;
         if piece.is_empty() {
             return Ok(());
         }
         let size = piece.len() as u64;
-        if pieces.send(pb::AddFileRequest { part: Some(Part::Data(piece.freeze())) }).await.is_err() {
+        if pieces.send(pb::AddFileRequest { part: Some(Part::Data(piece)) }).await.is_err() {
             // Wait for the answer rather than for more input.
             return std::future::pending().await;
         }

@@ -16,5 +16,5 @@ mod retention;
 
 pub(super) use agreements::Agreements;
 pub(super) use decide::Invited;
-pub(super) use followers::{Follower, Followers};
+pub(super) use followers::{Follower, Followers, millis};
 pub(super) use notices::Notices;

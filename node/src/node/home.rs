@@ -6,7 +6,7 @@
 mod entries;
 mod recover;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use spool_db::Database;
 use spool_proto::{DeviceId, Multiaddr, PeerId, ThreadId};
@@ -166,10 +166,6 @@ impl Node {
         let database = self.database(home).await?;
         self.blocking(move || Ok((entries::devices(&database)?, entries::threads(&database)?))).await
     }
-}
-
-fn unix_millis(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 fn write(collection: &str, id: String, change: DocumentChange) -> DocumentWrite {

@@ -17,10 +17,10 @@ use spool_proto::{
     Address, DeviceId, Multiaddr, PeerId, ThreadId, Ticket, address, key_set::Scope, limits::MAX_ADDRESSES,
 };
 
-use super::{unix_millis, write};
+use super::write;
 use crate::{
     model::{DocumentChange, DocumentWrite, Error, HomeDevice, HomeThread},
-    node::keyring::Keys,
+    node::{follow::millis, keyring::Keys},
 };
 
 const DEVICES: &str = "devices";
@@ -182,7 +182,7 @@ pub(super) fn device(
         Some(here) if fields.iter().all(|(field, value)| here.get(field) == Some(value)) => return Ok(Vec::new()),
         Some(_) => DocumentChange::Merge(fields),
         None => {
-            fields.insert("since".to_owned(), unix_millis(now).into());
+            fields.insert("since".to_owned(), millis(now).into());
             DocumentChange::Create(fields)
         }
     };
