@@ -17,6 +17,8 @@ pub struct Config {
     pub bootstrap: Vec<Multiaddr>,
     /// Relays, each with `/p2p/<peer>`, at which this node is to be reachable from behind NAT.
     pub relays: Vec<Multiaddr>,
+    /// Whether [`Self::bootstrap`] peers that relay are asked for the same, as long as nobody is known to reach this node directly.
+    pub reserve: bool,
     /// Whether peers on the local network are looked for, found by, and dialled.
     pub mdns: bool,
     /// The part this node takes in the distributed hash table.
@@ -87,6 +89,7 @@ impl Config {
             external: Vec::new(),
             bootstrap: Vec::new(),
             relays: Vec::new(),
+            reserve: true,
             mdns: true,
             kad: KadMode::Auto,
             relay_server: false,

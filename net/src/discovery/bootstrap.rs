@@ -20,6 +20,8 @@ pub(crate) struct Bootstrap {
     relays: Vec<Relay>,
     dialling: HashMap<ConnectionId, usize>,
     due: Option<Instant>,
+    /// Whether bootstrap peers become relays.
+    reserve: bool,
 }
 
 struct Target {
@@ -33,15 +35,21 @@ struct Relay {
     listener: Option<ListenerId>,
 }
 
+impl Relay {
+    fn at(address: Multiaddr) -> Self {
+        Self { address: address.with(Protocol::P2pCircuit), listener: None }
+    }
+}
+
 impl Bootstrap {
     pub(crate) fn new(config: &Config) -> Self {
         let target = |address: &Multiaddr| Target { address: address.clone(), peer: peer_of(address) };
-        let relay = |address: &Multiaddr| Relay { address: address.clone().with(Protocol::P2pCircuit), listener: None };
         Self {
             peers: config.bootstrap.iter().map(target).collect(),
-            relays: config.relays.iter().map(relay).collect(),
+            relays: config.relays.iter().cloned().map(Relay::at).collect(),
             dialling: HashMap::new(),
             due: None,
+            reserve: config.reserve,
         }
     }
 
@@ -85,6 +93,21 @@ impl Bootstrap {
                 Ok(listener) => relay.listener = Some(listener),
                 Err(error) => tracing::warn!(relay = %relay.address, %error, "no reservation"),
             }
+        }
+    }
+
+    /// A bootstrap peer that relays becomes a relay of this node, unless others are known to reach it without one.
+    pub(crate) fn on_relay(&mut self, swarm: &mut Swarm<Behaviour>, peer: PeerId) {
+        let is_relayed = |address: &Multiaddr| address.iter().any(|part| part == Protocol::P2pCircuit);
+        if !self.reserve || !swarm.external_addresses().all(is_relayed) {
+            return;
+        }
+        let Some(target) = self.peers.iter().find(|target| target.peer == Some(peer)) else { return };
+        let address = target.address.clone().with_p2p(peer).unwrap_or_else(|address| address);
+        let relay = Relay::at(address);
+        if self.relays.iter().all(|known| known.address != relay.address) {
+            self.relays.push(relay);
+            self.listen_at_relays(swarm);
         }
     }
 

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use libp2p::{
-    Multiaddr, PeerId, identify, mdns, ping,
+    Multiaddr, PeerId, identify, mdns, ping, relay,
     swarm::{ConnectionId, SwarmEvent},
 };
 
@@ -90,6 +90,9 @@ impl Task {
 
     fn on_identified(&mut self, peer: PeerId, info: identify::Info) {
         self.peers.identified(&peer, &info.agent_version);
+        if info.protocols.contains(&relay::HOP_PROTOCOL_NAME) {
+            self.bootstrap.on_relay(&mut self.swarm, peer);
+        }
         let ours = info.protocols.contains(&exchange::PROTOCOL);
         let routes = info.protocols.contains(&KAD_PROTOCOL);
         if !ours && !routes {

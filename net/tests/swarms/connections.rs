@@ -103,7 +103,13 @@ async fn a_node_behind_a_relay_is_reached_through_it() {
     let address: Multiaddr = format!("/ip4/127.0.0.1/tcp/{free}").parse().unwrap();
     let listen = vec![address.clone()];
     let relay = Node::start(Config { external: listen.clone(), listen, relay_server: true, ..quiet() }).await;
-    let hidden = Config { listen: Vec::new(), relays: vec![relay.full_address()], ..quiet() };
+    reached_through(&relay, Config { listen: Vec::new(), relays: vec![relay.full_address()], ..quiet() }).await;
+    // It need not be told which of those it knows relay.
+    let bootstrap = vec![relay.full_address()];
+    reached_through(&relay, Config { listen: Vec::new(), bootstrap, reserve: true, ..quiet() }).await;
+}
+
+async fn reached_through(relay: &Node, hidden: Config) {
     // Its only listening address is the reservation.
     let mut hidden = Node::start(hidden).await;
     assert!(hidden.address.iter().any(|part| part == Protocol::P2pCircuit), "{}", hidden.address);

@@ -16,6 +16,7 @@ pub(super) fn quiet() -> Config {
         kad: KadMode::Server,
         autonat: false,
         hole_punching: false,
+        reserve: false,
         ..Config::default()
     }
 }

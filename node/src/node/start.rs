@@ -260,6 +260,7 @@ fn network(config: &Config, seed: [u8; 32]) -> net::Config {
     };
     network.relay_server = config.relay == Relay::Server;
     network.hole_punching = config.relay != Relay::Off;
+    network.reserve = config.relay == Relay::Client;
     network.connections = net::ConnectionLimits {
         per_peer: config.max_connections_per_peer,
         incoming: config.max_connections,
