@@ -57,6 +57,8 @@ impl Behaviour {
             identify: identify::Behaviour::new(
                 identify::Config::new(PROTOCOL_VERSION.to_owned(), keypair.public())
                     .with_agent_version(concat!("spool/", env!("CARGO_PKG_VERSION")).to_owned())
+                    // It would dial all that a peer says of itself, 127.0.0.1 as well. What is of use is given to the swarm.
+                    .with_cache_size(0)
                     .with_push_listen_addr_updates(true),
             ),
             ping: ping::Behaviour::default(),

@@ -6,6 +6,6 @@ mod bootstrap;
 mod dht;
 mod keeper;
 
-pub(crate) use addresses::{peer_of, usable, without_peer};
+pub(crate) use addresses::{peer_of, usable};
 pub(crate) use bootstrap::Bootstrap;
 pub(crate) use dht::{Dht, KAD_PROTOCOL, Kad, kad};

@@ -26,7 +26,7 @@ pub(crate) fn usable(peer: PeerId, seen_at: Option<&Multiaddr>, addresses: Vec<M
 }
 
 /// The address without the id of `peer` at its end; none if it leads to another one.
-pub(crate) fn without_peer(peer: PeerId, mut address: Multiaddr) -> Option<Multiaddr> {
+fn without_peer(peer: PeerId, mut address: Multiaddr) -> Option<Multiaddr> {
     match peer_of(&address) {
         None => Some(address),
         Some(named) if named == peer => {

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::Task;
 use crate::{
     Command, DialError, Status,
-    discovery::{Dht, peer_of, without_peer},
+    discovery::{Dht, peer_of},
     handle::Message,
     limits::{MAX_ADDRESS_BYTES, MAX_ADDRESSES, MAX_WAITING_DIALS},
     score::Offence,
@@ -64,10 +64,6 @@ impl Task {
     }
 
     pub(super) fn dial_peer(&mut self, peer: PeerId, mut addresses: Vec<Multiaddr>) {
-        // At an address of this node's own nobody else answers, this node does, and at once. Whoever answers first decides the dial: the peer would
-        // never be reached where it really is. Addresses like 127.0.0.1 mean another machine on each.
-        let own: Vec<_> = self.swarm.listeners().cloned().collect();
-        addresses.retain(|address| without_peer(peer, address.clone()).is_some_and(|address| !own.contains(&address)));
         addresses.truncate(MAX_ADDRESSES);
         // A dial under way may be stuck at dead addresses: new ones get a dial of their own.
         let condition =
