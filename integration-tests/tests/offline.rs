@@ -6,5 +6,6 @@ mod offline {
     mod bodies;
     mod many;
     mod membership;
+    mod places;
     mod support;
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use spool_net::{self as net, Command};
 use spool_proto::{
-    sync::{Effect, RequestId, Verdict},
+    sync::{Effect, Outcome, RequestId, Verdict},
     wire::{Declined, InviteAnswer, Response},
 };
 use spool_store::{Store, commit::Commit};
@@ -55,7 +55,13 @@ impl Executor {
                 self.outbox.commit(Commit { batch, durability, writes });
             }
             Effect::Resume => self.outbox.resume(),
-            Effect::Reply { request, result } => waiting.reply(request, result),
+            Effect::Reply { request, result } => {
+                // A log that has just begun has not said yet where its writer is.
+                if matches!(&result, Ok(Outcome::Appended(receipt)) if receipt.head.counter == 1) {
+                    self.addresses.own_changed();
+                }
+                waiting.reply(request, result);
+            }
             Effect::Verify { ticket, job } => {
                 let done = self.done.clone();
                 self.pool.spawn(move || {
