@@ -10,7 +10,7 @@ WORKDIR /tree
 COPY . .
 RUN mkdir /manifests \
     && find . -name Cargo.toml -o -name Cargo.lock -o -path './.cargo/config.toml' | xargs cp --parents -t /manifests \
-    && find . -path '*/src/lib.rs' -o -path '*/src/main.rs' -o -name build.rs -o -path '*/benches/*.rs' | while read -r file; do \
+    && find . -path '*/src/lib.rs' -o -path '*/src/main.rs' -o -name build.rs -o -path '*/benches/*.rs' -o -path '*/netns/main.rs' | while read -r file; do \
            mkdir -p "/manifests/$(dirname "$file")" && echo 'fn main() {}' > "/manifests/$file"; \
        done
 
