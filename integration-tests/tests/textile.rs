@@ -138,8 +138,7 @@ async fn records_travel_between_daemons_by_address_and_key() {
         one.create_record(create(Bytes::from_static(&[0xa1, 0x61, b'a', 1]))).await.expect("a record").into_inner();
     let record = made.record.expect("it is told");
     let arrived = loop {
-        let next = tokio::time::timeout(Duration::from_secs(60), records.message()).await.expect("in time");
-        let next = next.expect("no error").expect("it goes on").record.expect("a record");
+        let next = next(&mut records).await.record.expect("a record");
         // A log begins with a record of its own.
         if next.record_node == record.record_node {
             break next;
@@ -160,6 +159,79 @@ async fn records_travel_between_daemons_by_address_and_key() {
     two.delete_thread(net_pb::DeleteThreadRequest { thread_id: id.clone() }).await.expect("nobody uses it");
     let gone = two.get_thread(net_pb::GetThreadRequest { thread_id: id }).await.expect_err("it is gone");
     assert_eq!((gone.code(), gone.message()), (Code::Unknown, "thread not found"));
+}
+
+/// A node that no other reaches gets records from a client: in the order of their log, each checked as if a peer had sent it.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_are_taken_from_a_client() {
+    let (here, there) = (Repo::new("here"), Repo::new("there"));
+    let daemons = [here.start(&[]), there.start(&[])];
+    let (mut one, mut two) = (network(&daemons[0]).await, network(&daemons[1]).await);
+    let id = Bytes::copy_from_slice(ThreadId::new(Variant::Raw, [8; 32]).as_bytes());
+    let create = net_pb::CreateThreadRequest { thread_id: id.clone(), keys: None };
+    let thread_key = one.create_thread(create).await.expect("a new thread").into_inner().thread_key;
+    let keys = Some(net_pb::Keys { thread_key, ..Default::default() });
+    two.create_thread(net_pb::CreateThreadRequest { thread_id: id.clone(), keys }).await.expect("the same thread");
+
+    let subscribe = net_pb::SubscribeRequest { thread_i_ds: vec![id.clone()] };
+    let mut written = one.subscribe(subscribe.clone()).await.expect("a stream").into_inner();
+    let mut heard = two.subscribe(subscribe).await.expect("a stream").into_inner();
+    // {"a": 1}, and a string too long to be within its record.
+    let long = [&[0x79, 0x40, 0x00][..], &[b'x'; 0x4000]].concat();
+    for body in [Bytes::from_static(&[0xa1, 0x61, b'a', 1]), Bytes::from_static(&[1]), long.into()] {
+        one.create_record(net_pb::CreateRecordRequest { thread_id: id.clone(), body }).await.expect("a record");
+    }
+    let mut records = vec![next(&mut written).await];
+    while records.iter().all(|record| record.record.as_ref().is_none_or(|record| record.body_node.is_empty())) {
+        records.push(next(&mut written).await);
+    }
+    let last = records.len() - 1;
+    assert!(last > 1, "one comes between the first and the last");
+    let add = |record: &net_pb::NewRecordReply, change: &dyn Fn(&mut net_pb::Record)| {
+        let mut request = net_pb::AddRecordRequest {
+            thread_id: id.clone(),
+            log_id: record.log_id.clone(),
+            record: record.record.clone(),
+        };
+        request.record.iter_mut().for_each(change);
+        request
+    };
+    let as_it_is = |_: &mut net_pb::Record| {};
+    let flipped = |record: &mut net_pb::Record| {
+        let mut bytes = record.record_node.to_vec();
+        bytes[40] ^= 1;
+        record.record_node = bytes.into();
+    };
+    let another_body = |record: &mut net_pb::Record| record.body_node = Bytes::from_static(&[1; 64]);
+    let huge = |record: &mut net_pb::Record| record.record_node = vec![0; 2 << 20].into();
+
+    let early = two.add_record(add(&records[1], &as_it_is)).await.expect_err("its log is unknown");
+    assert_eq!((early.code(), early.message()), (Code::Unknown, "log not found"));
+    two.add_record(add(&records[0], &as_it_is)).await.expect("a log begins");
+    let gap = two.add_record(add(&records[last], &as_it_is)).await.expect_err("one is missing");
+    assert_eq!(gap.code(), Code::InvalidArgument, "{gap}");
+    for (record, change) in [(1, &flipped as &dyn Fn(&mut _)), (last, &another_body), (1, &huge)] {
+        let refused = two.add_record(add(&records[record], change)).await.expect_err("it is not good");
+        assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+    }
+    for record in &records[1..] {
+        two.add_record(add(record, &as_it_is)).await.expect("it is next");
+        two.add_record(add(record, &as_it_is)).await.expect("it is here");
+    }
+    for record in &records {
+        assert_eq!(next(&mut heard).await, *record, "the same bytes, with the body");
+    }
+    let get = |daemon: &mut NetworkClient<Channel>| {
+        let mut daemon = daemon.clone();
+        let request = net_pb::GetThreadRequest { thread_id: id.clone() };
+        async move { daemon.get_thread(request).await.expect("it is here").into_inner().logs }
+    };
+    assert_eq!(get(&mut two).await, get(&mut one).await, "the same heads");
+}
+
+async fn next(records: &mut tonic::Streaming<net_pb::NewRecordReply>) -> net_pb::NewRecordReply {
+    let next = tokio::time::timeout(Duration::from_secs(60), records.message()).await.expect("in time");
+    next.expect("no error").expect("it goes on")
 }
 
 /// A replicator is a node that offers to follow; one that does not says so.

@@ -66,6 +66,22 @@ async fn a_follower_with_a_reading_ticket_becomes_a_reader() {
     writer.stop().await;
 }
 
+/// After its restart nobody knows where it is, and nothing but its own memory tells it where the others are.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_made_the_ticket_finds_the_others_again() {
+    let writer = TestNode::start(510).await;
+    let thread = writer.thread_with_name("found again").await;
+    let reader = TestNode::start(511).await;
+    reader.join_from(&writer, &thread, Scope::Read).await;
+    reader.shares(&thread, &writer.peer()).await;
+    writer.shares(&thread, &reader.peer()).await;
+    let writer = writer.restart().await;
+    let answer = writer.write(&thread, "back").await;
+    reader.has_record(&answer).await;
+    reader.stop().await;
+    writer.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removed_thread_is_gone_and_can_be_joined_again() {
     let writer = TestNode::start(900).await;

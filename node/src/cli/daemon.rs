@@ -239,8 +239,12 @@ async fn listening(node: &Node) -> Result<Vec<Multiaddr>, Failure> {
     }
 }
 
+/// Gossipsub warns of messages that are known already, which is how it goes where several nodes announce the same heads. Whoever names it in the filter gets it back.
+const QUIET: &str = "libp2p_gossipsub=error";
+
 fn start_log(config: &Config) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&config.log).map_err(|error| Failure::usage(format!("log filter: {error}")))?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", config.log))
+        .map_err(|error| Failure::usage(format!("log filter: {error}")))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let started = match config.log_format {
         LogFormat::Text => log.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init(),

@@ -12,7 +12,7 @@ use spool_proto::{Address, LogId, Multiaddr, PeerId, ThreadId, address::Target};
 use spool_store::{AddressBook, Store, addresses::Source};
 use tokio::sync::Notify;
 
-use super::{keyring::Keyring, limits::ADDRESS_BOOK_INTERVAL};
+use super::{keyring::Keyring, limits::ADDRESS_BOOK_INTERVAL, standings::Standings};
 
 /// Keeps the address book and dials from it.
 pub(super) struct AddressKeeper {
@@ -20,14 +20,20 @@ pub(super) struct AddressKeeper {
     store: Store,
     keyring: Arc<Keyring>,
     network: net::Handle,
+    standings: Arc<Standings>,
     /// The node's own addresses may have changed.
     pub(super) own: Notify,
 }
 
 impl AddressKeeper {
-    pub(super) fn new(store: Store, keyring: Arc<Keyring>, network: net::Handle) -> Result<Self, spool_store::Error> {
+    pub(super) fn new(
+        store: Store,
+        keyring: Arc<Keyring>,
+        network: net::Handle,
+        standings: Arc<Standings>,
+    ) -> Result<Self, spool_store::Error> {
         let book = Mutex::new(AddressBook::load(&store, SystemTime::now())?);
-        Ok(Self { book, store, keyring, network, own: Notify::new() })
+        Ok(Self { book, store, keyring, network, standings, own: Notify::new() })
     }
 
     pub(super) fn own_changed(&self) {
@@ -60,7 +66,7 @@ impl AddressKeeper {
         }
     }
 
-    /// Dials all known addresses of a thread's peers at once: those of its ticket, and those that its writers announced.
+    /// Dials all known addresses of a thread's peers at once: those of its ticket, those that its writers announced, and where whoever shared it was last seen.
     pub(super) fn find(self: &Arc<Self>, thread: ThreadId) {
         let keeper = self.clone();
         tokio::task::spawn_blocking(move || keeper.dial(&thread));
@@ -74,12 +80,18 @@ impl AddressKeeper {
         for (peer, address) in keys.state.addresses.iter().chain(announced).filter_map(|bytes| parse(bytes)) {
             known.entry(peer).or_default().push(address);
         }
+        for peer in self.standings.peers(thread) {
+            known.entry(peer).or_default();
+        }
         let now = SystemTime::now();
         let me = self.network.local_peer();
         for (peer, mut addresses) in known.into_iter().filter(|(peer, _)| *peer != me) {
             addresses.extend(self.book().addresses(&peer, now).into_iter().map(|entry| entry.address));
             addresses.sort_unstable();
             addresses.dedup();
+            if addresses.is_empty() {
+                continue;
+            }
             // The network has its own bound on dials; what finds no room is tried at the next search.
             let _ = self.network.try_command(Command::Dial { peer: Some(peer), addresses });
         }

@@ -14,7 +14,7 @@ use super::{
     addresses::AddressKeeper,
     call::{Arrived, Done, News, points},
     follow::{Agreements, Invited},
-    import::{Asked, Guests},
+    guests::{Asked, Guests},
     keyring::Keyring,
     lookup,
     outbox::Outbox,
@@ -81,6 +81,7 @@ impl Executor {
                 }
             }
             Effect::Respond { inbound, response } => {
+                let response = self.guests.answer(inbound, response)?;
                 self.must(Command::Respond { inbound: net::InboundId(inbound.0), response });
             }
             Effect::Serve { inbound, query } => {
@@ -152,8 +153,13 @@ impl Executor {
                     self.must(Command::Respond { inbound, response });
                 }
             }
+            Effect::Met { thread, peer, role } => {
+                if self.guests.find(&peer).is_none() {
+                    self.standings.met(&thread, peer, role);
+                }
+            }
             Effect::Acknowledged { thread, peer, heads } => {
-                // A file is no place that keeps anything.
+                // Who is not on the network keeps nothing.
                 if self.guests.find(&peer).is_none() {
                     self.standings.acknowledged(&thread, peer, &heads);
                 }

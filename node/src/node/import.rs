@@ -3,8 +3,8 @@
 //! The archive is checked to its end first. Then it becomes a guest: to the engine it is a peer that has what the file has, proves access, and answers. So what
 //! is in it enters on the one road on which all foreign records do, with gaps, forks and blocks as from anybody.
 
+mod answer;
 mod file;
-mod guest;
 
 use std::{collections::BTreeMap, io::Write as _, sync::Arc};
 
@@ -16,10 +16,10 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
 
 use self::file::Archive;
-pub(super) use self::guest::{Asked, Guests};
 use super::{
     Node,
     call::{Call, points},
+    guests::Asked,
     keyring::Keys,
     limits::{GUEST_QUESTIONS, IMPORT_PATIENCE, PROGRESS_INTERVAL},
     threads::storage,
@@ -132,7 +132,7 @@ impl Visit<'_> {
                     Some(Asked::Request { request, body }) => {
                         let (archive, me, key) = (self.archive.clone(), self.node.network().local_peer(), self.key.clone());
                         let access = self.keys.state.keys.access().clone();
-                        let answer = self.node.blocking(move || guest::answer(&archive, &access, &me, &key, body));
+                        let answer = self.node.blocking(move || answer::answer(&archive, &access, &me, &key, body));
                         let result = answer.await.map_err(|error| {
                             tracing::warn!(error = crate::chain(&error), "answer from an archive");
                             spool_proto::sync::Failure::Disconnected

@@ -88,5 +88,7 @@ pub(super) const ARCHIVE_BLOCKS: usize = 4 * 1024 * 1024;
 pub(super) const ARCHIVE_MARK: u64 = 64;
 /// Questions of the engine that wait for a guest; it asks for no more at once than of any peer.
 pub(super) const GUEST_QUESTIONS: usize = 256;
+/// A record that is brought is given up after so long: the engine has two questions to answer meanwhile, and the disk one write.
+pub(super) const OFFER_PATIENCE: Duration = Duration::from_secs(20);
 /// An import in which nothing moves for so long is given up.
 pub(super) const IMPORT_PATIENCE: Duration = Duration::from_secs(60);

@@ -1,4 +1,5 @@
-//! What peers have said to have of each thread, and when: so that it can be told how many followers hold a record, also when they are away.
+//! What peers have said to have of each thread, and when: so that it can be told how many followers hold a record, also when they are away, and so that a node
+//! that starts knows whom to look for.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -18,13 +19,13 @@ use tokio::sync::watch;
 
 use super::{
     Node,
-    follow::limits::{STANDING_BYTES, STANDINGS, STANDINGS_INTERVAL},
+    follow::limits::{REMEMBERED_PEERS, STANDING_BYTES, STANDINGS, STANDINGS_INTERVAL},
     threads::storage,
 };
 
 /// The number of the view in which they are kept, beside those of the database.
 const VIEW: u8 = 3;
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// One peer in one thread.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,11 +40,11 @@ pub(super) struct Standing {
     pub(super) bodies_days: u32,
 }
 
-/// `[version, [[log, counter], …], last contact, days]`.
+/// `[version, [[log, counter], …], last contact, days, follows]`.
 #[derive(Serialize, Deserialize)]
-struct Stored(u64, Vec<(LogId, u64)>, u64, u32);
+struct Stored(u64, Vec<(LogId, u64)>, u64, u32, bool);
 
-/// Those of all threads. In memory for all peers that were seen; on disk, now and then, for followers.
+/// Those of all threads: in memory, and now and then on disk.
 pub(super) struct Standings {
     store: Store,
     table: Mutex<Table>,
@@ -83,6 +84,21 @@ impl Standings {
     pub(super) fn acknowledged(&self, thread: &ThreadId, peer: PeerId, heads: &[(LogId, u64)]) {
         self.table().update(thread, peer, |standing| standing.heads.extend(heads.iter().copied()));
         self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// A peer shares a thread. Of those that do not follow it a few are enough to find the others by.
+    pub(super) fn met(&self, thread: &ThreadId, peer: PeerId, role: Role) {
+        let mut table = self.table();
+        let known = table.threads.get(thread);
+        let enough = known.is_some_and(|known| !known.contains_key(&peer) && known.len() >= REMEMBERED_PEERS);
+        if role == Role::Follower || !enough {
+            table.update(thread, peer, |standing| standing.follows = role == Role::Follower);
+        }
+    }
+
+    /// Peers that share a thread, or did when they were last heard of.
+    pub(super) fn peers(&self, thread: &ThreadId) -> Vec<PeerId> {
+        self.table().threads.get(thread).map(|peers| peers.keys().copied().collect()).unwrap_or_default()
     }
 
     /// Takes over what the engine knows of connected peers. `heads` are those of this node, for peers that agree with it.
@@ -130,14 +146,15 @@ impl Standings {
         }
     }
 
-    /// Writes what has changed of followers. What a crash takes of it is heard again.
+    /// Writes what has changed. What a crash takes of it is heard again.
     pub(super) fn flush(&self) -> Result<(), Error> {
         let mut table = self.table();
         let mut batches: HashMap<ThreadId, view::Batch> = HashMap::new();
         for (thread, peer) in std::mem::take(&mut table.unwritten) {
-            let standing = table.threads.get(&thread).and_then(|peers| peers.get(&peer));
-            if let Some(standing) = standing.filter(|standing| standing.follows) {
-                batches.entry(thread).or_default().put(peer.to_bytes(), encode(standing));
+            let batch = batches.entry(thread.clone()).or_default();
+            match table.threads.get(&thread).and_then(|peers| peers.get(&peer)) {
+                Some(standing) => batch.put(peer.to_bytes(), encode(standing)),
+                None => batch.delete(peer.to_bytes()),
             }
         }
         drop(table);
@@ -163,6 +180,7 @@ impl Table {
             let oldest = peers.iter().min_by_key(|(_, standing)| (standing.follows, standing.last_contact));
             if let Some(oldest) = oldest.map(|(peer, _)| *peer) {
                 peers.remove(&oldest);
+                self.unwritten.insert((thread.clone(), oldest));
             }
         }
         let standing = peers.entry(peer).or_default();
@@ -182,18 +200,13 @@ impl Table {
 fn encode(standing: &Standing) -> Vec<u8> {
     let heads = standing.heads.iter().map(|(log, counter)| (*log, *counter)).collect();
     let since = standing.last_contact.and_then(|last| last.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    cbor::to_vec(&Stored(VERSION, heads, since.as_millis() as u64, standing.bodies_days))
+    cbor::to_vec(&Stored(VERSION, heads, since.as_millis() as u64, standing.bodies_days, standing.follows))
 }
 
 fn decode(bytes: &[u8]) -> Option<Standing> {
-    let Stored(version, heads, millis, bodies_days) = cbor::from_slice(bytes, STANDING_BYTES).ok()?;
+    let Stored(version, heads, millis, bodies_days, follows) = cbor::from_slice(bytes, STANDING_BYTES).ok()?;
     let last_contact = UNIX_EPOCH.checked_add(Duration::from_millis(millis));
-    (version == VERSION).then(|| Standing {
-        heads: heads.into_iter().collect(),
-        last_contact,
-        follows: true,
-        bodies_days,
-    })
+    (version == VERSION).then(|| Standing { heads: heads.into_iter().collect(), last_contact, follows, bodies_days })
 }
 
 impl Node {
@@ -230,7 +243,7 @@ impl Node {
             }
             let node = self.clone();
             if let Err(error) = self.blocking(move || node.standings().flush().map_err(storage)).await {
-                tracing::warn!(error = crate::chain(&error), "what followers have could not be written");
+                tracing::warn!(error = crate::chain(&error), "what peers have could not be written");
             }
         }
     }
@@ -285,22 +298,25 @@ mod tests {
     }
 
     #[test]
-    fn what_followers_have_survives_a_restart_and_others_are_forgotten() {
+    fn what_peers_have_survives_a_restart() {
         let thread = ThreadId::new(Variant::Raw, [1; 32]);
         let store = store(&thread);
         let load = || Standings::load(&store, std::iter::once(thread.clone())).unwrap();
         let standings = load();
         standings.observe(&thread, &[status(peer(1), false, &[(log(), 3)]), status(peer(2), true, &[])], &[(log(), 7)]);
+        standings.met(&thread, peer(3), Role::Writer);
         standings.acknowledged(&thread, peer(3), &[(log(), 9)]);
         standings.flush().unwrap();
         let after = load();
         let of = |seed| after.of(&thread).get(&peer(seed)).and_then(|standing| standing.heads.get(&log()).copied());
-        assert_eq!((of(1), of(2), of(3)), (Some(3), Some(7), None));
+        assert_eq!((of(1), of(2), of(3)), (Some(3), Some(7), Some(9)));
+        let follows = |seed| after.of(&thread)[&peer(seed)].follows;
+        assert_eq!((follows(1), follows(3)), (true, false));
         // It says that it has less: its disk went back in time.
         standings.acknowledged(&thread, peer(2), &[(log(), 5)]);
         assert_eq!(standings.of(&thread)[&peer(2)].heads[&log()], 5);
         standings.forget_peer(&thread, &peer(1)).unwrap();
-        assert_eq!(load().of(&thread).keys().copied().collect::<Vec<_>>(), [peer(2)]);
+        assert_eq!(load().peers(&thread).into_iter().collect::<BTreeSet<_>>(), BTreeSet::from([peer(2), peer(3)]));
     }
 
     #[test]
@@ -314,5 +330,23 @@ mod tests {
         let known = standings.of(&thread);
         assert_eq!(known.len(), STANDINGS);
         assert!(known.contains_key(&peer(1)) && known.contains_key(&peer(200)));
+        // What had to make room goes from the disk, too.
+        standings.flush().unwrap();
+        standings.acknowledged(&thread, peer(201), &[(log(), 1)]);
+        standings.flush().unwrap();
+        let loaded = Standings::load(&standings.store, std::iter::once(thread.clone())).unwrap();
+        assert_eq!(loaded.peers(&thread), standings.peers(&thread));
+    }
+
+    #[test]
+    fn of_those_that_do_not_follow_a_few_are_remembered() {
+        let thread = ThreadId::new(Variant::Raw, [1; 32]);
+        let standings = Standings::load(&store(&thread), std::iter::empty()).unwrap();
+        for seed in 1..=50 {
+            standings.met(&thread, peer(seed), Role::Reader);
+        }
+        standings.met(&thread, peer(51), Role::Follower);
+        let known = standings.peers(&thread);
+        assert_eq!((known.len(), known.contains(&peer(51))), (REMEMBERED_PEERS + 1, true));
     }
 }

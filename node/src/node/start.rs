@@ -23,9 +23,9 @@ use super::{
     executor::Executor,
     feed::Feed,
     follow::{Agreements, Followers, Notices, limits::INVITATIONS},
+    guests::Guests,
     handle::{End, Inner},
     home::Home,
-    import::Guests,
     keyring::Keyring,
     limits::{BODY_BYTES, CALLS, NEWS, RESULTS},
     outbox::Outbox,
@@ -107,8 +107,6 @@ impl Node {
                 .map_err(|error| internal("start the store's writer", error))?
         };
         let (network, events) = net::Network::spawn(network).map_err(|error| internal("start the network", error))?;
-        let addresses = AddressKeeper::new(store.clone(), keyring.clone(), network.clone()).map_err(storage)?;
-        let addresses = Arc::new(addresses);
         let mut engine = Engine::new(sync::Config { peer: peer_id(&node_key), node_key: node_key.clone() });
         let (call_sender, calls) = mpsc::channel(CALLS);
         let (done_sender, done) = mpsc::channel(RESULTS);
@@ -120,7 +118,10 @@ impl Node {
         let agreements = Arc::new(Agreements::load(&store, &config, is_here).map_err(storage)?);
         let followers = Arc::new(Followers::load(&store, is_here).map_err(storage)?);
         let notices = Arc::new(Notices::load(&store).map_err(storage)?);
-        let standings = Arc::new(Standings::load(&store, followers.threads().into_iter()).map_err(storage)?);
+        let threads = keyring.all().into_iter().map(|keys| keys.thread.clone());
+        let standings = Arc::new(Standings::load(&store, threads).map_err(storage)?);
+        let addresses = AddressKeeper::new(store.clone(), keyring.clone(), network.clone(), standings.clone());
+        let addresses = Arc::new(addresses.map_err(storage)?);
         let (invited_sender, invited) = mpsc::channel(INVITATIONS);
         let pool = rayon::ThreadPoolBuilder::new()
             .thread_name(|index| format!("spool-verify-{index}"))
@@ -200,7 +201,7 @@ impl Node {
                 committer.shutdown();
                 addresses.flush();
                 if let Err(error) = agreements.flush().and_then(|()| standings.flush()) {
-                    tracing::warn!(error = crate::chain(&error), "what is known of followers could not be written");
+                    tracing::warn!(error = crate::chain(&error), "what is known of peers could not be written");
                 }
             });
             let how = match (&stop, closed.await) {

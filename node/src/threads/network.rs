@@ -9,7 +9,7 @@ use futures::{
     StreamExt as _,
     stream::{self, BoxStream as Events},
 };
-use spool_proto::{Address, Cid, ThreadId, ThreadKeys, address::Target, owner::Delegation};
+use spool_proto::{Address, Cid, LogId, ThreadId, ThreadKeys, address::Target, owner::Delegation};
 use tonic::{Code, Request, Response, Status, Streaming, codegen::BoxStream};
 
 use super::{
@@ -24,7 +24,10 @@ use super::{
     refused::Refused,
     request,
 };
-use crate::model::{AppendOptions, Entry, Error, LogItem, LogQuery};
+use crate::{
+    model::{AppendOptions, Entry, Error, LogItem, LogQuery},
+    node::Offer,
+};
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -227,16 +230,17 @@ impl Api for Network {
         Ok(Response::new(reply(&thread, receipt.log.to_bytes(), record)))
     }
 
+    /// Thread, log and record are looked at in this order, as with the reference; what is here already is fine.
     async fn add_record(&self, request: Request<AddRecordRequest>) -> Answer<AddRecordReply> {
-        self.thread(&request, &request.get_ref().thread_id)?;
-        let record = request.into_inner().record.unwrap_or_default();
-        let cid = spool_proto::block::cid(&record.record_node);
-        match self.0.node.block(&cid).await {
-            Ok(_) => Ok(Response::new(AddRecordReply {})),
-            Err(Error::ObjectNotFound(_)) => {
-                Err(Status::unimplemented("records come from peers of the thread: add the thread, and they are pulled"))
-            }
-            Err(error) => Err(Refused::from(error).into()),
+        let (thread, _) = self.thread(&request, &request.get_ref().thread_id)?;
+        let AddRecordRequest { log_id, record, .. } = request.into_inner();
+        let log = LogId::from_bytes(&log_id).map_err(|error| Refused::invalid(error.to_string()))?;
+        let record = record.ok_or_else(|| Refused::invalid("no record"))?;
+        let body = Some(record.body_node).filter(|body| !body.is_empty());
+        match self.0.node.offer(Offer { thread, log, record: record.record_node, body }).await {
+            Ok(()) => Ok(Response::new(AddRecordReply {})),
+            Err(Error::LogNotFound { .. }) => Err(Refused::unknown("log not found").into()),
+            Err(error) => Err(unknown(error).into()),
         }
     }
 

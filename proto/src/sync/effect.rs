@@ -15,7 +15,7 @@ use crate::{
     clock::Time,
     id::{LogId, ThreadId, TopicId},
     record::VerifiedRecord,
-    wire::{InviteAnswer, Request, Response},
+    wire::{InviteAnswer, Request, Response, Role},
 };
 
 macro_rules! number {
@@ -420,6 +420,15 @@ pub enum Effect {
         inbound: InboundId,
         /// The sealed invitation.
         sealed: Bytes,
+    },
+    /// A connected peer shares a thread: it was not known to since it connected.
+    Met {
+        /// The thread.
+        thread: ThreadId,
+        /// Who.
+        peer: PeerId,
+        /// The part that it says it plays.
+        role: Role,
     },
     /// A peer has said itself how far it has logs of a thread. Whoever says so has them on disk.
     Acknowledged {

@@ -236,6 +236,7 @@ impl World {
             return false;
         }
         thread.wants_peers = false;
+        context.push(Effect::Met { thread: id.clone(), peer, role: proof.role });
         if let Some(run) = &mut thread.sync {
             run.waiting.insert(peer);
             self.check_heads(&peer, id, context);

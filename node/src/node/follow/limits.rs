@@ -28,9 +28,11 @@ pub(in crate::node) const MAX_NOTICE_WAIT: Duration = Duration::from_secs(3_600)
 pub(in crate::node) const NOTICE_AGE: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// Peers of one thread of which it is known how far they have come; whoever was heard of longest ago makes room, followers last.
 pub(in crate::node) const STANDINGS: usize = 64;
+/// Peers of one thread that are remembered although they do not follow it and have said nothing: enough to find the others by.
+pub(in crate::node) const REMEMBERED_PEERS: usize = 8;
 /// Bytes of what one peer has of one thread, as it is stored: the most logs that a thread can have.
 pub(in crate::node) const STANDING_BYTES: usize = 256 * 1024;
-/// How often it is noted what followers have, and written.
+/// How often it is noted what followers have, and written what all have.
 pub(in crate::node) const STANDINGS_INTERVAL: Duration = Duration::from_secs(10);
 /// How often those who wait for followers look by themselves: that a peer agrees is no event.
 pub(in crate::node) const DURABLE_LOOK: Duration = Duration::from_millis(500);

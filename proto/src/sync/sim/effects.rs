@@ -64,7 +64,7 @@ impl Simulation {
             }
             Effect::Subscribe { topic } => assert!(self.node_mut(id).subscribed.insert(topic), "subscribed twice"),
             Effect::Unsubscribe { topic } => assert!(self.node_mut(id).subscribed.remove(&topic), "not subscribed"),
-            Effect::Provide { .. } | Effect::Addresses { .. } | Effect::Invited { .. } => {}
+            Effect::Provide { .. } | Effect::Addresses { .. } | Effect::Invited { .. } | Effect::Met { .. } => {}
             Effect::Acknowledged { thread, peer, heads } => self.on_acknowledged(id, &thread, &peer, heads),
             Effect::BlocksArrived { thread } => {
                 self.trace.blocks_arrived.insert((id, thread));

@@ -1,64 +1,15 @@
-//! A peer that is not on the network: questions to it go to whoever speaks for it in this process.
-
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+//! What an archive answers as a peer.
 
 use ed25519_dalek::SigningKey;
 use spool_proto::{
     PeerId,
     envelope::{Run, peer_id},
     keys::{AccessKey, Direction},
-    sync::{Misbehaviour, RequestId},
     wire::{Ack, Contents, Edge, Opened, Proof, Refusal, Request, Response, Role, Terms},
 };
-use tokio::sync::mpsc;
 
 use super::file::Archive;
 use crate::model::Error;
-
-/// What the engine wants of a guest.
-pub(in crate::node) enum Asked {
-    /// An answer.
-    Request { request: RequestId, body: Request },
-    /// Nothing: it holds something against it.
-    Penalized(Misbehaviour),
-}
-
-/// The guests of a node.
-#[derive(Clone, Default)]
-pub(in crate::node) struct Guests(Arc<Mutex<HashMap<PeerId, mpsc::Sender<Asked>>>>);
-
-/// A guest that is here; dropped, it has gone.
-pub(super) struct Here {
-    pub(super) peer: PeerId,
-    guests: Guests,
-}
-
-impl Guests {
-    fn lock(&self) -> MutexGuard<'_, HashMap<PeerId, mpsc::Sender<Asked>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn welcome(&self, peer: PeerId, questions: mpsc::Sender<Asked>) -> Here {
-        self.lock().insert(peer, questions);
-        Here { peer, guests: self.clone() }
-    }
-
-    /// Where questions to a peer go, if it is a guest.
-    pub(in crate::node) fn find(&self, peer: &PeerId) -> Option<mpsc::Sender<Asked>> {
-        let guests = self.lock();
-        // Nearly always there are none.
-        if guests.is_empty() { None } else { guests.get(peer).cloned() }
-    }
-}
-
-impl Drop for Here {
-    fn drop(&mut self) {
-        self.guests.lock().remove(&self.peer);
-    }
-}
 
 /// What an archive answers.
 pub(super) fn answer(
