@@ -4,6 +4,7 @@
 
 mod child;
 mod clients;
+mod crowds;
 mod documents;
 mod parts;
 mod report;
@@ -38,7 +39,7 @@ pub async fn run(options: &Options, mut tell: impl FnMut(&Measured)) -> anyhow::
     for part in &parts {
         tell(&Measured::Part(part.clone()));
     }
-    for row in rows::all().into_iter().filter(|row| wanted(row.name)) {
+    for row in rows::all().into_iter().chain(crowds::all()).filter(|row| wanted(row.name)) {
         let measured = (row.run)(options.clone()).await?;
         tell(&Measured::Row(measured.compare(&parts)));
     }

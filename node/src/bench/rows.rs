@@ -73,7 +73,7 @@ enum Way {
     Grpc,
 }
 
-fn event(number: u64) -> Bytes {
+pub(super) fn event(number: u64) -> Bytes {
     let mut event = format!("{{\"number\":{number},\"text\":\"").into_bytes();
     event.resize(EVENT_BYTES - 2, b'x');
     event.extend_from_slice(b"\"}");
@@ -116,7 +116,7 @@ pub(super) async fn node(place: &TempDir, name: &str) -> anyhow::Result<Node> {
     Ok(node)
 }
 
-fn options(durability: Durability) -> AppendOptions {
+pub(super) fn options(durability: Durability) -> AppendOptions {
     AppendOptions { durability: Some(durability), ..AppendOptions::default() }
 }
 
@@ -353,7 +353,7 @@ async fn idle(name: &'static str, bench: Options) -> anyhow::Result<Row> {
 }
 
 /// Processor time that a process has used (Linux).
-fn processor_time(id: u32) -> anyhow::Result<Duration> {
+pub(super) fn processor_time(id: u32) -> anyhow::Result<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).context("processor time is read from /proc")?;
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let (Some(user), Some(system)) = (fields.get(11), fields.get(12)) else { bail!("/proc has another form") };
