@@ -20,7 +20,7 @@ use spool_proto::{
 };
 use tokio::{sync::oneshot, task::AbortHandle};
 
-use crate::{Setup, TestNode, within};
+use crate::{Remote, Setup, TestNode, within};
 
 /// What a script answers; `None` leaves it to the polite answer, which says that there is nothing.
 pub type Script = Box<dyn FnMut(&PeerId, &Request) -> Option<Response> + Send>;
@@ -119,9 +119,9 @@ impl Scripted {
     /// # Panics
     ///
     /// If that is not possible.
-    pub async fn connect(&self, node: &TestNode) {
-        let peer = self.network.dial(node.address.clone()).await.expect("loopback connects");
-        assert_eq!(peer, node.peer());
+    pub async fn connect(&self, node: &impl Remote) {
+        let peer = self.network.dial(node.place()).await.expect("loopback connects");
+        assert_eq!(peer, node.id());
     }
 
     /// Connects and proves access to the first of its threads.
@@ -129,14 +129,22 @@ impl Scripted {
     /// # Panics
     ///
     /// If the node does not believe it.
-    pub async fn connect_and_prove(&self, node: &TestNode) {
+    pub async fn connect_and_prove(&self, node: &impl Remote) {
         self.connect(node).await;
+        assert!(self.prove(node).await, "the node believes the proof");
+    }
+
+    /// Proves access to the first of its threads, and tells whether the node believes it.
+    ///
+    /// # Panics
+    ///
+    /// If it has no thread.
+    pub async fn prove(&self, node: &impl Remote) -> bool {
         let access = self.state().access.first().cloned().expect("one thread at least");
-        let mac = access.proof(&self.peer, &node.peer(), Direction::Request);
+        let mac = access.proof(&self.peer, &node.id(), Direction::Request);
         let proof = Proof { topic: access.topic(), mac, role: Role::Writer, terms: Terms::default() };
-        let answer = self.ask(node, Request::Proofs(vec![proof])).await.expect("an answer");
-        let Response::Proofs(proofs) = answer else { panic!("proofs are answered with proofs") };
-        assert_eq!(proofs.len(), 1, "the node believes the proof");
+        let answer = self.ask(node, Request::Proofs(vec![proof])).await;
+        matches!(answer, Ok(Response::Proofs(proofs)) if proofs.len() == 1)
     }
 
     /// Asks, and waits for the answer.
@@ -144,7 +152,7 @@ impl Scripted {
     /// # Errors
     ///
     /// What the network says.
-    pub async fn ask(&self, node: &TestNode, request: Request) -> Result<Response, Failure> {
+    pub async fn ask(&self, node: &impl Remote, request: Request) -> Result<Response, Failure> {
         let (sender, answer) = oneshot::channel();
         let id = {
             let mut state = self.state();
@@ -153,13 +161,13 @@ impl Scripted {
             state.waiting.insert(id, sender);
             RequestId(id)
         };
-        let command = Command::Send { peer: node.peer(), id, request };
+        let command = Command::Send { peer: node.id(), id, request };
         self.network.command(command).await.expect("the network runs");
         within("an answer comes", answer).await.expect("each request is answered once")
     }
 
     /// Signs a run and pushes it.
-    pub async fn push(&self, node: &TestNode, envelope: Envelope) -> Result<Response, Failure> {
+    pub async fn push(&self, node: &impl Remote, envelope: Envelope) -> Result<Response, Failure> {
         self.ask(node, Request::Push(vec![envelope])).await
     }
 
@@ -191,13 +199,13 @@ impl Scripted {
     /// # Panics
     ///
     /// If the network has stopped.
-    pub async fn disconnect(&self, node: &TestNode) {
-        self.network.command(Command::Disconnect(node.peer())).await.expect("the network runs");
+    pub async fn disconnect(&self, node: &impl Remote) {
+        self.network.command(Command::Disconnect(node.id())).await.expect("the network runs");
     }
 
     /// Tries to connect, and tells whether that succeeded.
-    pub async fn can_connect(&self, node: &TestNode) -> bool {
-        self.network.dial(node.address.clone()).await.is_ok()
+    pub async fn can_connect(&self, node: &impl Remote) -> bool {
+        self.network.dial(node.place()).await.is_ok()
     }
 }
 

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Command, DialError, Full, PeerInfo, Stopped};
+use crate::{Blocked, Command, DialError, Full, PeerInfo, Stopped};
 
 /// Talks to the swarm task. Cheap to clone; the task ends when all handles, or the receiver of events, are dropped.
 #[derive(Clone, Debug)]
@@ -45,8 +45,8 @@ pub struct Status {
     pub provided: usize,
     /// Announcements that still wait, count.
     pub announcements_waiting: usize,
-    /// Peers that are blocked, count.
-    pub blocked: usize,
+    /// Peers that are blocked.
+    pub blocked: Vec<Blocked>,
     /// Peers that were blocked since the start, count.
     pub bans: u64,
     /// What peers did wrong since the start, count by kind; without what was reported by [`Command::Penalize`].

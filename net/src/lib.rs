@@ -32,3 +32,4 @@ pub use handle::{GossipCounts, Handle, Status};
 pub use libp2p::{Multiaddr, PeerId};
 pub use network::Network;
 pub use peers::PeerInfo;
+pub use score::Blocked;

@@ -75,6 +75,17 @@ impl Offence {
     }
 }
 
+/// A peer that is kept out for what it did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Blocked {
+    /// The peer.
+    pub peer: PeerId,
+    /// Its points now; they fade.
+    pub points: f64,
+    /// For how long still.
+    pub remaining: Duration,
+}
+
 /// The points of all peers, and who is banned until when.
 #[derive(Default)]
 pub(crate) struct Scores {
@@ -147,8 +158,13 @@ impl Scores {
         self.points.iter().map(move |(peer, points)| (*peer, points.now(now)))
     }
 
-    pub(crate) fn banned(&self) -> usize {
-        self.banned.len()
+    /// Peers that are banned, soonest to be pardoned first.
+    pub(crate) fn blocked(&self, now: Instant) -> impl Iterator<Item = Blocked> + '_ {
+        self.banned.iter().map(move |(until, peer)| Blocked {
+            peer: *peer,
+            points: self.points(peer, now),
+            remaining: until.saturating_duration_since(now),
+        })
     }
 
     fn forget_the_mildest(&mut self, now: Instant) {

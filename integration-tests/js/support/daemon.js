@@ -14,7 +14,7 @@ assert.ok(program, 'SPOOL_BIN names the program to test; scripts/test-javascript
 const FLAGS = [
   '--json',
   ...['--api', '127.0.0.1:0'],
-  ...['--http', 'off'],
+  ...['--http', '127.0.0.1:0'],
   ...['--mdns', 'false'],
   ...['--dht', 'off'],
   ...['--log', 'warn'],
@@ -60,6 +60,12 @@ export class Daemon {
   // What callers of its own interface show.
   token() {
     return readFileSync(join(this.directory, 'repo', 'api-token'), 'utf8').trim()
+  }
+
+  // How many tasks it has under way.
+  async tasks() {
+    const metrics = await (await fetch(`http://${this.greeting.http}/metrics`)).text()
+    return Number(metrics.match(/^spool_tasks (\d+)$/m)[1])
   }
 
   // How many file descriptors it has open.

@@ -137,10 +137,14 @@ describe('one daemon', () => {
       },
     ]
     const call = (at) => calls[at % calls.length](ids[at % ids.length], at)
-    const settled = () => until(() => daemon.descriptors() <= before, 'all descriptors are closed again')
+    const settled = async () => {
+      await until(() => daemon.descriptors() <= before, 'all descriptors are closed again')
+      await until(async () => (await daemon.tasks()) <= tasks, 'all tasks have ended')
+    }
     await each(1_000, 8, call)
     // Files of the store come and go.
     const before = daemon.descriptors() + 10
+    const tasks = (await daemon.tasks()) + 10
     await settled()
     const memory = daemon.memory()
     await each(9_000, 8, call)

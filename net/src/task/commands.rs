@@ -128,7 +128,7 @@ impl Task {
             topics: self.gossip.topics(),
             provided,
             announcements_waiting,
-            blocked: self.scores.banned(),
+            blocked: self.scores.blocked(now).collect(),
             bans: self.bans,
             offences: self.offences.clone(),
             gossip: self.gossip.counts(),

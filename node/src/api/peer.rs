@@ -25,6 +25,7 @@ impl From<PeerInfo> for pb::Peer {
             threads: peer.threads,
             score: peer.score,
             last_seen_ms: peer.last_seen.map(unix_millis),
+            blocked_ms: peer.blocked_for.map(millis),
         }
     }
 }

@@ -44,7 +44,7 @@ pub(super) async fn run(context: &mut Context, args: Args) -> Result<(), Failure
     let mut peers = client.list_peers(pb::ListPeersRequest {}).await?.into_inner().peers;
     let known = peers.len();
     if !args.all {
-        peers.retain(|peer| !peer.connections.is_empty());
+        peers.retain(|peer| !peer.connections.is_empty() || peer.blocked_ms.is_some());
     }
     let out = &mut context.out;
     if out.is_json() {
@@ -67,6 +67,7 @@ fn row(peer: &pb::Peer) -> Vec<String> {
         let arrow = if connection.inbound { "from " } else { "" };
         format!("{arrow}{}", format::shown(&connection.address))
     });
+    let blocked = peer.blocked_ms.map(|millis| format!("blocked for {} min", millis.div_ceil(60_000)));
     let known = || peer.addresses.first().map(|address| format!("({})", format::shown(address)));
     vec![
         peer.peer_id.clone(),
@@ -74,7 +75,7 @@ fn row(peer: &pb::Peer) -> Vec<String> {
         peer.threads.to_string(),
         format!("{:.0}", peer.score),
         peer.agent.as_deref().map_or_else(|| "-".into(), |agent| format::cut(&format::shown(agent), 32)),
-        connected.or_else(known).unwrap_or_else(|| "-".into()),
+        blocked.or(connected).or_else(known).unwrap_or_else(|| "-".into()),
     ]
 }
 
@@ -86,7 +87,7 @@ fn json_of(peer: &pb::Peer) -> serde_json::Value {
         .collect();
     json!({
         "peer_id": peer.peer_id, "connections": connections, "addresses": peer.addresses, "agent": peer.agent, "rtt_us": peer.rtt_us,
-        "threads": peer.threads, "score": peer.score, "last_seen": peer.last_seen_ms.map(format::rfc3339),
+        "threads": peer.threads, "score": peer.score, "last_seen": peer.last_seen_ms.map(format::rfc3339), "blocked_ms": peer.blocked_ms,
     })
 }
 

@@ -30,6 +30,8 @@ pub struct PeerInfo {
     pub threads: u32,
     /// Behaviour score; below 0 the peer misbehaved.
     pub score: f64,
+    /// It is kept out for what it did, for so long still.
+    pub blocked_for: Option<Duration>,
     /// When it was last connected; `None` where never.
     pub last_seen: Option<SystemTime>,
 }

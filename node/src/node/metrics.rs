@@ -184,6 +184,7 @@ impl Node {
             ("network-announcements", network.announcements_waiting),
             ("gossip-verdicts", network.gossip.waiting as usize),
         ];
+        let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
         let body_bytes = BODY_BYTES.saturating_sub(self.body_room().available_permits());
         vec![
             Family::by(
@@ -198,6 +199,7 @@ impl Node {
                 "queue",
                 [("bodies", body_bytes as f64), ("commits", commit_bytes as f64)],
             ),
+            Family::gauge("spool_tasks", "Tasks under way in the node: connections, calls, its own.", tasks as f64),
             Family::gauge(
                 "spool_read_only",
                 "1 after the disk did not confirm a sync: the node only reads until it is restarted.",
@@ -219,7 +221,7 @@ impl Node {
         vec![
             Family::gauge("spool_peers", "Connected peers.", network.peers.len() as f64),
             Family::gauge("spool_connections", "Connections with them.", connections as f64),
-            Family::gauge("spool_blocked_peers", "Peers that are blocked now.", network.blocked as f64),
+            Family::gauge("spool_blocked_peers", "Peers that are blocked now.", network.blocked.len() as f64),
             Family::counter("spool_disconnects_for_score_total", "Peers blocked for what they did.", network.bans),
             Family::by(
                 Kind::Counter,

@@ -90,17 +90,17 @@ impl Node {
         }
     }
 
-    /// Connected peers, and those whose addresses are known.
+    /// Connected peers, those that are blocked, and those whose addresses are known.
     ///
     /// # Errors
     ///
     /// [`Error::Stopping`].
     pub async fn peers(&self) -> Result<Vec<PeerInfo>, Error> {
-        let connected = self.network().peers().await.map_err(|_| Error::Stopping)?;
+        let network = self.network().status().await.map_err(|_| Error::Stopping)?;
         let threads: BTreeMap<PeerId, usize> =
             self.inspect(|engine| engine.peers().map(|(peer, threads)| (*peer, threads)).collect()).await?;
         let mut peers: BTreeMap<PeerId, PeerInfo> = BTreeMap::new();
-        for peer in connected {
+        for peer in network.peers {
             let info = PeerInfo {
                 peer: peer.peer,
                 connections: peer.addresses.into_iter().map(|address| (address, Direction::Outbound)).collect(),
@@ -109,22 +109,30 @@ impl Node {
                 rtt: peer.round_trip,
                 threads: threads.get(&peer.peer).copied().unwrap_or(0) as u32,
                 score: -peer.points,
+                blocked_for: None,
                 last_seen: Some(std::time::SystemTime::now()),
             };
             peers.insert(peer.peer, info);
         }
+        let absent = |peer: PeerId| PeerInfo {
+            peer,
+            connections: Vec::new(),
+            addresses: self.address_keeper().of(&peer),
+            agent: None,
+            rtt: None,
+            threads: 0,
+            score: 0.0,
+            blocked_for: None,
+            last_seen: None,
+        };
+        for blocked in network.blocked {
+            // It may be connected for a moment still.
+            let peer = peers.entry(blocked.peer).or_insert_with(|| absent(blocked.peer));
+            peer.score = -blocked.points;
+            peer.blocked_for = Some(blocked.remaining);
+        }
         for peer in self.address_keeper().peers() {
-            let addresses = self.address_keeper().of(&peer);
-            peers.entry(peer).or_insert_with(|| PeerInfo {
-                peer,
-                connections: Vec::new(),
-                addresses,
-                agent: None,
-                rtt: None,
-                threads: 0,
-                score: 0.0,
-                last_seen: None,
-            });
+            peers.entry(peer).or_insert_with(|| absent(peer));
         }
         Ok(peers.into_values().collect())
     }
