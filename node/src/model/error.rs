@@ -3,7 +3,7 @@
 use spool_db::transaction::Kind;
 use spool_proto::id::Variant;
 use spool_proto::wire::Declined;
-use spool_proto::{Cid, LogId, PeerId, ThreadId};
+use spool_proto::{Cid, LogId, Multiaddr, PeerId, ThreadId};
 
 /// The source of a failure of the node's own parts.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -138,6 +138,17 @@ pub enum Error {
     /// The repository.
     #[error(transparent)]
     Repository(#[from] crate::repo::Error),
+    /// An address at which other nodes were to reach this one is not to be had.
+    #[error(
+        "the node cannot listen on {address}; another program may have the port, or this machine has no such address: choose another with --listen"
+    )]
+    Listen {
+        /// The address.
+        address: Multiaddr,
+        /// What the system says.
+        #[source]
+        source: BoxError,
+    },
     /// The node is shutting down.
     #[error("the node is stopping")]
     Stopping,
@@ -196,7 +207,7 @@ impl Error {
             | Self::ReadTooSlowly
             | Self::Stopping => ErrorKind::Unavailable,
             Self::Damaged(_) => ErrorKind::Damaged,
-            Self::Storage(_) | Self::Internal { .. } => ErrorKind::Failed,
+            Self::Storage(_) | Self::Listen { .. } | Self::Internal { .. } => ErrorKind::Failed,
             Self::TransactionEnded => ErrorKind::Refused,
             Self::Repository(error) => error.kind(),
             Self::Archive(crate::car::Error::Io(_)) => ErrorKind::Failed,
@@ -241,6 +252,7 @@ impl Error {
             Self::ReadTooSlowly => "read-too-slowly",
             Self::Repository(error) => error.reason(),
             Self::Archive(_) => "invalid-archive",
+            Self::Listen { .. } => "listen",
             Self::Stopping => "stopping",
             Self::Internal { .. } => "internal",
         }

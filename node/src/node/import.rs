@@ -21,7 +21,7 @@ use super::{
     call::{Call, points},
     guests::Asked,
     keyring::Keys,
-    limits::{GUEST_QUESTIONS, IMPORT_PATIENCE, PROGRESS_INTERVAL},
+    limits::{GUEST_QUESTIONS, IMPORT_PATIENCE, LEAST_FREE_BYTES, PROGRESS_INTERVAL},
     threads::storage,
 };
 use crate::model::{BoxError, Error, ImportProgress, ImportReport, ImportStep};
@@ -87,9 +87,20 @@ impl Node {
             None => tempfile::tempfile(),
         };
         let mut file = file.map_err(disk)?;
+        let repo = self.repo().cloned();
         while let Some(piece) = content.next().await {
             let piece = piece.map_err(|error| Error::Invalid(error.to_string()))?;
-            file = self.blocking(move || file.write_all(&piece).map(|()| file).map_err(disk)).await?;
+            let repo = repo.clone();
+            let write = move || {
+                // What is taken in must not take the room from what the store writes.
+                if let Some(repo) = &repo
+                    && fs4::available_space(repo.dir()).map_err(disk)? < LEAST_FREE_BYTES + piece.len() as u64
+                {
+                    return Err(disk(std::io::ErrorKind::StorageFull.into()));
+                }
+                file.write_all(&piece).map(|()| file).map_err(disk)
+            };
+            file = self.blocking(write).await?;
         }
         Ok(file)
     }

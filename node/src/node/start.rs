@@ -62,12 +62,19 @@ fn internal(context: &'static str, source: impl Into<BoxError>) -> Error {
     Error::Internal { context, source: source.into() }
 }
 
+fn not_started(error: net::Error) -> Error {
+    match error {
+        net::Error::Listen { address, source } => Error::Listen { address, source: Box::new(source) },
+        error => internal("start the network", error),
+    }
+}
+
 impl Node {
     /// Starts store, engine and network of a repository; returns when it listens.
     ///
     /// # Errors
     ///
-    /// [`Error::Internal`] says what could not be started and why.
+    /// [`Error::Listen`]; [`Error::Internal`] says what else could not be started and why.
     pub async fn start(repo: Arc<repo::Locked>, config: &Config) -> Result<Node, Error> {
         let open = {
             let (repo, config) = (repo.clone(), config.clone());
@@ -90,7 +97,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`Error::Internal`] says what could not be started and why.
+    /// [`Error::Listen`]; [`Error::Internal`] says what else could not be started and why.
     pub async fn from_parts(parts: Parts) -> Result<Node, Error> {
         Self::assemble(parts, None).await
     }
@@ -106,7 +113,7 @@ impl Node {
             Committer::spawn(&store, CommitOptions::default(), move |event| feed.push(event))
                 .map_err(|error| internal("start the store's writer", error))?
         };
-        let (network, events) = net::Network::spawn(network).map_err(|error| internal("start the network", error))?;
+        let (network, events) = net::Network::spawn(network).map_err(not_started)?;
         let mut engine = Engine::new(sync::Config { peer: peer_id(&node_key), node_key: node_key.clone() });
         let (call_sender, calls) = mpsc::channel(CALLS);
         let (done_sender, done) = mpsc::channel(RESULTS);
