@@ -106,6 +106,9 @@ async fn a_gossip_flood_ends_in_a_ban() {
     })
     .await;
     assert_eq!(scene.victim.score(&attacker.peer).await, None, "banned");
+    let peers = scene.victim.peers().await.expect("the node runs");
+    let banned = peers.iter().find(|info| info.peer == attacker.peer).expect("the operator can see who it was");
+    assert!(banned.blocked_for.is_some_and(|rest| !rest.is_zero()) && banned.score < -90.0, "{banned:?}");
     scene.goes_on().await;
     scene.stop().await;
 }
