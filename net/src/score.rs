@@ -253,7 +253,7 @@ mod tests {
         let peers: Vec<_> = (0..=MAX_BLOCKED_PEERS).map(|_| PeerId::random()).collect();
         let sentences: Vec<_> = peers.iter().map(|peer| scores.penalize(*peer, reported(100), now)).collect();
         assert_eq!(sentences.last().and_then(|sentence| sentence.pardoned), Some(peers[0]));
-        assert_eq!(scores.banned(), MAX_BLOCKED_PEERS);
+        assert_eq!(scores.blocked(now).count(), MAX_BLOCKED_PEERS);
     }
 
     #[test]
