@@ -155,7 +155,7 @@ fn a_clock_in_the_past_is_said_at_the_start_and_found() {
     let repo = Repo::new("yesterday");
     let in_1999 = |args: &[&str]| {
         let mut command = Command::new("faketime");
-        command.arg("1999-01-01 00:00:00").arg(program()).args(args).env_clear().env("DONT_FAKE_MONOTONIC", "1");
+        command.arg("1999-06-15 12:00:00").arg(program()).args(args).env_clear().env("DONT_FAKE_MONOTONIC", "1");
         command.env("HOME", "/nonexistent").env("SPOOL_REPO", repo.path()).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
