@@ -21,6 +21,18 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Lines of a daemon's log that are shown where a scenario fails.
 const LOG_LINES: usize = 60;
 
+/// Where the daemon shows its figures, on the loopback interface of its namespace.
+const METRICS: &str = "127.0.0.1:6008";
+
+/// What a daemon takes of its machine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Footprint {
+    /// Resident.
+    pub(crate) megabytes: u64,
+    pub(crate) files: u64,
+    pub(crate) tasks: u64,
+}
+
 /// A namespace, and the repository of its node.
 pub(crate) struct Host {
     pub(crate) name: String,
@@ -67,7 +79,7 @@ impl Host {
             "--web",
             "off",
             "--http",
-            "off",
+            METRICS,
             "--listen",
             "/ip4/0.0.0.0/tcp/4006,/ip4/0.0.0.0/udp/4006/quic-v1",
             "--log",
@@ -103,6 +115,38 @@ impl Host {
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
 
+    /// The output of a command, if it succeeds.
+    pub(crate) fn try_text(&self, args: &[&str]) -> Option<String> {
+        let output = self.run(args);
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap().trim_end().to_owned())
+    }
+
+    /// Scores of the peers that it keeps out.
+    pub(crate) fn blocked(&self) -> Vec<f64> {
+        let Some(peers) = self.try_text(&["peers", "--json"]) else { return Vec::new() };
+        let peers: Vec<Value> = serde_json::from_str(&peers).unwrap();
+        let blocked = peers.iter().filter(|peer| peer["blocked_ms"].is_u64());
+        blocked.map(|peer| peer["score"].as_f64().unwrap()).collect()
+    }
+
+    /// What it takes now.
+    pub(crate) fn footprint(&self) -> Footprint {
+        let script = "exec 3<>/dev/tcp/127.0.0.1/6008; printf 'GET /metrics HTTP/1.1\r\nhost: spool\r\nconnection: close\r\n\r\n' >&3; cat <&3";
+        let output =
+            Command::new("ip").args(["netns", "exec", &self.namespace, "bash", "-c", script]).output().unwrap();
+        let metrics = String::from_utf8_lossy(&output.stdout).into_owned();
+        let figure = |name: &str| {
+            let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            line.unwrap_or_else(|| panic!("{name} is not among the figures of {}", self.name)).parse::<f64>().unwrap()
+                as u64
+        };
+        Footprint {
+            megabytes: figure("process_resident_memory_bytes") / 1_000_000,
+            files: figure("process_open_fds"),
+            tasks: figure("spool_tasks"),
+        }
+    }
+
     /// The JSON that a command prints which succeeds.
     pub(crate) fn json(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.text(&[args, &["--json"]].concat())).unwrap()
@@ -134,7 +178,11 @@ impl Host {
         let shown = self.json(&["thread", "show", "net"]);
         let log = |log: &Value| {
             let text = |field: &str| log[field].as_str().unwrap_or_default().to_owned();
-            (text("id"), log["counter"].as_u64().unwrap(), text("head"))
+            match &log["fork"] {
+                Value::Null => (text("id"), log["counter"].as_u64().unwrap(), text("head")),
+                // Of what comes at and after a fork each has its own first, and nothing counts.
+                fork => (text("id"), 0, format!("forked: {fork}")),
+            }
         };
         let mut heads: Vec<_> = shown["logs"].as_array().unwrap().iter().map(log).collect();
         heads.sort();

@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 mod host;
+mod intruder;
 mod link;
 mod router;
 mod scenarios;

@@ -32,6 +32,7 @@ pub(crate) struct World {
     router: Router,
     runtime: Runtime,
     directory: TempDir,
+    seed: u64,
     hosts: u8,
     _guard: Guard,
 }
@@ -68,7 +69,7 @@ impl World {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let directory = tempfile::tempdir().unwrap();
         let (namespaces, router) = (Vec::new(), Router::new(seed));
-        Some(Self { namespaces, router, runtime, directory, hosts: 0, _guard: guard })
+        Some(Self { namespaces, router, runtime, directory, seed, hosts: 0, _guard: guard })
     }
 
     /// A host of its own that the others reach.
@@ -109,6 +110,16 @@ impl World {
         let shell = "echo 1 > /proc/sys/net/ipv4/ip_forward && printf '%s\\n' \"$1\" | nft -f -";
         run("ip", &["netns", "exec", &outside, "sh", "-c", shell, "sh", &rules]);
         self.inhabit(name, inside, address)
+    }
+
+    /// A namespace that the others reach, for whoever is to act in it.
+    pub(crate) fn visitor(&mut self, name: &str, link: Link) -> String {
+        self.attached(name, link).0
+    }
+
+    /// What is random here follows from it.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// Changes the link of a host.
