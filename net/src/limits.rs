@@ -17,8 +17,10 @@ pub const MAX_OUTBOX: usize = 1_024;
 pub const COMMANDS_IN_A_ROW: usize = 64;
 /// Between two rounds of housekeeping: expiry of verdicts and bans, announcements, bootstrap.
 pub const TICK: Duration = Duration::from_secs(1);
-/// Dials whose callers wait for the outcome.
-pub const MAX_WAITING_DIALS: usize = 256;
+/// Dials whose callers wait for the outcome: half of [`MAX_PENDING_OUTGOING`], so that nothing else keeps them out.
+pub const MAX_WAITING_DIALS: usize = 64;
+/// Dials to peers that the node looks for by itself; beyond, they are left out, since it looks again. What remains is for the hash table.
+pub const MAX_OWN_DIALS: usize = 56;
 
 // Connections.
 
@@ -50,8 +52,10 @@ pub const MAX_AGENT_CHARACTERS: usize = 64;
 
 // Requests and responses.
 
-/// From opening the stream to the last byte of the answer; a page of 1 MiB takes nine seconds at 1 Mbit/s.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// From opening the stream to the last byte of the answer; the largest block, of a megabyte, takes as long at 96 kbit/s.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
+/// From the last byte of a request to the first of its answer, which may have to wait for others on a slow link.
+pub const MAX_SILENCE: Duration = Duration::from_secs(30);
 /// How long a response that has begun may pause; at most half of the request timeout. Longer than lost packets take to be
 /// sent again a few times, and short enough that another source is asked while a person still waits.
 pub const MAX_RESPONSE_PAUSE: Duration = Duration::from_secs(10);

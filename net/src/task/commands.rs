@@ -63,18 +63,25 @@ impl Task {
         }
     }
 
-    pub(super) fn dial_peer(&mut self, peer: PeerId, mut addresses: Vec<Multiaddr>) {
-        addresses.truncate(MAX_ADDRESSES);
+    pub(super) fn dial_peer(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
         // A dial under way may be stuck at dead addresses: new ones get a dial of their own.
         let condition =
             if addresses.is_empty() { PeerCondition::DisconnectedAndNotDialing } else { PeerCondition::Disconnected };
+        let is_known = !addresses.is_empty();
+        let mut addresses = self.dialling.new_of(&peer, addresses);
+        if (is_known && addresses.is_empty()) || !self.dialling.has_room() {
+            return;
+        }
+        addresses.truncate(MAX_ADDRESSES);
         let dial = DialOpts::peer_id(peer)
-            .addresses(addresses)
+            .addresses(addresses.clone())
             .condition(condition)
             .extend_addresses_through_behaviour()
             .build();
+        let connection = dial.connection_id();
         match self.swarm.dial(dial) {
-            Ok(()) | Err(swarm::DialError::DialPeerConditionFalse(_)) => {}
+            Ok(()) => self.dialling.begun(connection, peer, addresses),
+            Err(swarm::DialError::DialPeerConditionFalse(_)) => {}
             Err(error) => tracing::debug!(%peer, %error, "not dialled"),
         }
     }

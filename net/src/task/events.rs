@@ -25,6 +25,7 @@ impl Task {
             SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
                 tracing::debug!(peer = ?peer_id, %error, "dial failed");
                 self.bootstrap.on_dial_failed(connection_id, &error);
+                self.dialling.ended(&connection_id);
                 if let Some(reply) = self.dials.remove(&connection_id) {
                     // Who asked may have gone.
                     let _ = reply.send(Err(DialError::Failed { address: None, source: Box::new(error) }));
@@ -70,6 +71,7 @@ impl Task {
 
     fn on_connected(&mut self, peer: PeerId, connection: ConnectionId, address: Multiaddr) {
         self.bootstrap.on_connected(connection, peer);
+        self.dialling.ended(&connection);
         if let Some(reply) = self.dials.remove(&connection) {
             // Who asked may have gone.
             let _ = reply.send(Ok(peer));

@@ -10,6 +10,7 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
+use super::dialling::Dialling;
 use crate::{
     DialError, Event,
     behaviour::Behaviour,
@@ -34,6 +35,7 @@ pub(crate) struct Task {
     pub(super) dht: Dht,
     pub(super) bootstrap: Bootstrap,
     pub(super) dials: HashMap<ConnectionId, oneshot::Sender<Result<PeerId, DialError>>>,
+    pub(super) dialling: Dialling,
     pub(super) out: Out,
     /// Peers blocked since the start, and what all did wrong.
     pub(super) bans: u64,
@@ -52,6 +54,7 @@ impl Task {
             dht: Dht::default(),
             bootstrap,
             dials: HashMap::new(),
+            dialling: Dialling::default(),
             out: Out::default(),
             bans: 0,
             offences: BTreeMap::new(),

@@ -1,7 +1,13 @@
-use std::{net::TcpListener, time::Instant};
+use std::{
+    io::ErrorKind,
+    net::TcpListener,
+    time::{Duration, Instant},
+};
 
 use libp2p::multiaddr::Protocol;
-use spool_net::{Command, Config, ConnectionLimits, DialError, Error, Event, Multiaddr, Network, Via, limits};
+use spool_net::{Command, Config, ConnectionLimits, DialError, Error, Event, Multiaddr, Network, PeerId, Via, limits};
+
+use tokio::net::TcpStream;
 
 use super::support::{Node, connect, quiet};
 
@@ -51,6 +57,70 @@ async fn an_address_that_is_ones_own_does_not_hide_where_the_peer_is() {
     a.command(Command::Dial { peer: Some(b.peer), addresses });
     a.wait_connected(b.peer).await;
     b.wait_connected(a.peer).await;
+}
+
+/// Dials to peers that do not answer, whoever wants them, leave room for others.
+#[tokio::test]
+async fn dials_that_hang_are_limited_and_who_asks_for_one_more_is_told() {
+    const SURPLUS: usize = 5;
+    let (mut a, b) = (Node::quiet().await, Node::quiet().await);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address: Multiaddr = format!("/ip4/127.0.0.1/tcp/{}", silent.local_addr().unwrap().port()).parse().unwrap();
+    for _ in 0..2 * limits::MAX_PENDING_OUTGOING {
+        a.command(Command::Dial { peer: Some(PeerId::random()), addresses: vec![address.clone()] });
+    }
+    assert_eq!(a.handle.dial(b.full_address()).await.unwrap(), b.peer, "there is room for who asks");
+    a.wait_connected(b.peer).await;
+    let dials = (0..limits::MAX_WAITING_DIALS + SURPLUS).map(|_| {
+        let (handle, address) = (a.handle.clone(), address.clone().with(Protocol::P2p(PeerId::random())));
+        tokio::spawn(async move { handle.dial(address).await.unwrap_err() })
+    });
+    let mut refused = 0;
+    for dial in dials.collect::<Vec<_>>() {
+        match dial.await.unwrap() {
+            DialError::Busy => refused += 1,
+            DialError::Failed { .. } => {}
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(refused, SURPLUS);
+    let outcome = a.handle.dial(address.with(Protocol::P2p(PeerId::random()))).await;
+    assert!(matches!(outcome, Err(DialError::Failed { .. })), "there is room again: {outcome:?}");
+}
+
+/// Half-open connections: whoever says nothing is sent away where there are too many, and nobody who is connected suffers.
+#[tokio::test]
+async fn half_open_connections_are_limited_and_a_peer_gets_in_when_they_have_ended() {
+    const SURPLUS: usize = 20;
+    let (mut a, mut b) = (Node::quiet().await, Node::quiet().await);
+    connect(&mut a, &mut b).await;
+    let Some(Protocol::Tcp(port)) = a.address.iter().nth(1) else { panic!("{} is of TCP", a.address) };
+    let mut half_open = Vec::new();
+    for _ in 0..limits::MAX_PENDING_INCOMING as usize + SURPLUS {
+        half_open.push(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+    }
+    // What is refused is closed at once, before anybody was waited for.
+    let is_closed = |stream: &TcpStream| match stream.try_read(&mut [0; 64]) {
+        Ok(length) => length == 0,
+        Err(error) => error.kind() != ErrorKind::WouldBlock,
+    };
+    let closed = async {
+        loop {
+            half_open.retain(|stream| !is_closed(stream));
+            if half_open.len() <= limits::MAX_PENDING_INCOMING as usize {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(limits::DIAL_TIMEOUT / 2, closed).await.expect("those beyond are closed");
+    assert!(!half_open.is_empty(), "the others are waited for");
+    assert!(a.handle.peers().await.unwrap().iter().any(|peer| peer.peer == b.peer));
+    // Another peer gets in when they have timed out, at the latest.
+    let mut c = Node::quiet().await;
+    while c.handle.dial(a.full_address()).await.is_err() {}
+    a.wait_connected(c.peer).await;
+    c.wait_connected(a.peer).await;
 }
 
 #[tokio::test]

@@ -82,14 +82,17 @@ impl World {
     /// Waits until a node has all logs.
     async fn wait_for_logs(&self, node: &Node) -> anyhow::Result<()> {
         let wanted = (self.threads.len() * LOGS) as u64;
-        let begun = Instant::now();
+        let (mut seen, mut since) = (0, Instant::now());
         loop {
             let stat = node.stat().await?;
             if stat.logs >= wanted && stat.missing_blocks == 0 {
                 return Ok(());
             }
-            if begun.elapsed() > PATIENCE {
-                bail!("only {} of {wanted} logs arrived in {PATIENCE:?}", stat.logs);
+            if stat.logs > seen {
+                (seen, since) = (stat.logs, Instant::now());
+            }
+            if since.elapsed() > PATIENCE {
+                bail!("after {seen} of {wanted} logs none arrived in {PATIENCE:?}");
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

@@ -9,7 +9,7 @@ use crate::bench::{self, Measured};
 /// Measure nodes on this machine
 ///
 /// Makes repositories in a temporary directory, runs nodes on loopback in this and in other processes, and prints what they do in a second next to
-/// what signatures, cipher, hash and database do alone in the same run. Takes about two minutes and 3 GB of disk.
+/// what signatures, cipher, hash and database do alone in the same run. Takes about a quarter of an hour and 3 GB of disk; `--only` names single rows.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
