@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod bench;
+mod calendar;
 pub mod car;
 pub mod cli;
 pub mod config;

@@ -88,7 +88,7 @@ pub(crate) fn clock_fault(now: SystemTime) -> Option<String> {
     /// 2100-01-01.
     const LATEST: Duration = Duration::from_secs(4_102_444_800);
     let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let year = 1970 + since.as_secs() / 31_556_952;
+    let (year, _, _) = crate::calendar::civil(since.as_secs() / 86_400);
     if since < EARLIEST {
         return Some(format!("the clock of this machine is wrong: it says {year}"));
     }
@@ -124,6 +124,7 @@ mod tests {
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         assert_eq!(clock_fault(at(1_800_000_000)), None);
         assert!(clock_fault(at(0)).unwrap().contains("1970"));
+        assert!(clock_fault(at(915_148_800)).unwrap().contains("1999"), "at New Year, to the second");
         assert!(clock_fault(at(5_000_000_000)).unwrap().contains("2128"));
     }
 }

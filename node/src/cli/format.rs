@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::calendar::{civil, days};
+
 /// RFC 3339 in UTC with milliseconds: `2026-11-21T00:04:15.123Z`.
 pub(super) fn rfc3339(unix_millis: u64) -> String {
     let (days, millis) = (unix_millis / 86_400_000, unix_millis % 86_400_000);
@@ -19,33 +21,6 @@ pub(super) fn time(unix_millis: u64) -> String {
 /// The hybrid time of an event, as `spool db` takes it for a point in the history of a database.
 pub(super) fn point(time: u64) -> String {
     format!("time:{time}")
-}
-
-/// Year, month and day of a number of days since 1970, in the Gregorian calendar.
-///
-/// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`, for days that are not negative.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
-}
-
-/// Days since 1970 of a date in the Gregorian calendar; `None` for one that there is not, or before 1970.
-///
-/// The same source, `days_from_civil`.
-fn days(year: u64, month: u64, day: u64) -> Option<u64> {
-    let shifted_year = year.checked_sub(u64::from(month <= 2))?;
-    let (era, year_of_era) = (shifted_year / 400, shifted_year % 400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day.checked_sub(1)?;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    let days = (era * 146_097 + day_of_era).checked_sub(719_468)?;
-    // A 30th of February has a number, too: that of another day.
-    (civil(days) == (year, month, day)).then_some(days)
 }
 
 /// Unix milliseconds of a date and time of RFC 3339, such as `2026-11-21T00:04:15.123Z`. Also as tables have it, with a space and without
