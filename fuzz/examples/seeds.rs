@@ -17,6 +17,8 @@ use spool_proto::{
     body::{Chunker, Protection},
     clock::Time,
     event::{Body, CitedHead, Content, Event, Kind},
+    hpke,
+    invitation::Act,
     key_set::KeySet,
     keys::LogGrant,
     owner::Statement,
@@ -46,6 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     write("address", addresses()?)?;
     write("key_set", key_sets()?)?;
     write("ticket", tickets()?)?;
+    write("invitation", invitations()?)?;
     write("identity", identities())?;
     write("record", records()?)?;
     write("event", events()?)?;
@@ -130,6 +133,25 @@ fn tickets() -> Seeds {
         let contents = data_encoding::BASE32_NOPAD.decode(text["spool1".len()..].to_ascii_uppercase().as_bytes())?;
         seeds.push(contents[..contents.len() - 4].to_vec());
         seeds.push(text.into_bytes());
+    }
+    Ok(seeds)
+}
+
+fn invitations() -> Seeds {
+    let (identity, node) = (Identity::from_seed([5; 32]), PeerId::from(log()));
+    let keys = KeySet::thread(vec![epoch().without_read()])?;
+    let ticket = || Ticket::new(thread(), keys.clone(), Vec::new(), None).map(Box::new);
+    let acts = [
+        Act::Follow { ticket: ticket()?, code: Some("open sesame".into()) },
+        Act::Follow { ticket: ticket()?, code: None },
+        Act::Withdraw(thread()),
+        Act::Leave(thread()),
+    ];
+    let mut seeds = Vec::new();
+    for act in acts {
+        let sealed = identity.invite(act, node, node, 1_700_000_000_000, [1; 32])?;
+        seeds.push(hpke::open(&SigningKey::from_bytes(&LOG_SEED), hpke::INVITATION, &sealed)?.to_vec());
+        seeds.push(sealed);
     }
     Ok(seeds)
 }
