@@ -235,3 +235,25 @@ async fn a_stopped_node_lets_go_of_the_stores_of_its_databases() {
     eventually("the database is as it was", || async { (hash(&node, &thread).await == expected).then_some(()) }).await;
     node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_beyond_those_that_may_be_open_are_refused_and_go_on_when_one_has_ended() {
+    let one = TestNode::start(90).await;
+    let thread = one.thread_with_name("films").await;
+    define_films(&one.database(&thread).await.expect("the thread is here")).await;
+    let mut open = Vec::new();
+    let refused = loop {
+        match one.begin(&thread).await {
+            Ok(transaction) => open.push(transaction),
+            Err(error) => break error,
+        }
+        assert!(open.len() < 10_000, "there is no bound");
+    };
+    assert!(matches!(refused, NodeError::Busy(_)), "{refused}");
+    assert!(open.len() > 1);
+    drop(open.pop());
+    // It gives its room back when its thread has noticed.
+    eventually("there is room again", || async { one.begin(&thread).await.ok() }).await;
+    drop(open);
+    one.stop().await;
+}

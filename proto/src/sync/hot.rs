@@ -260,3 +260,30 @@ fn entry(log: LogId, state: &LogState, durable: Option<super::state::Head>) -> O
     }
     Some(EdgeEntry { log, counter: durable.map_or(0, |head| head.counter), head: durable.map(|head| head.cid), fork })
 }
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::SigningKey;
+
+    use super::*;
+
+    fn log(number: usize) -> LogId {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&number.to_be_bytes());
+        LogId::from(&SigningKey::from_bytes(&seed))
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_logs_and_those_of_which_nothing_came_make_way() {
+        let mut hot = Hot::default();
+        for number in 0..MAX_LOGS {
+            assert!(hot.has_room(&log(number)));
+            hot.logs.entry(log(number)).or_default().uncommitted = 1;
+        }
+        assert!(!hot.has_room(&log(MAX_LOGS)), "one more");
+        assert!(hot.has_room(&log(0)), "one that is there");
+        hot.logs.entry(log(1)).or_default().uncommitted = 0;
+        assert!(hot.has_room(&log(MAX_LOGS)));
+        assert!(!hot.logs.contains_key(&log(1)));
+    }
+}
