@@ -4,6 +4,7 @@ mod crowd;
 mod discovery;
 mod nat;
 mod partition;
+mod slow;
 mod soak;
 
 /// Nobody is looked for in the hash table or on the local network: peers are known from tickets.

@@ -10,7 +10,7 @@ mod pending;
 
 use libp2p::StreamProtocol;
 
-pub(crate) use codec::Codec;
+pub(crate) use codec::{Codec, Patience};
 pub(crate) use pending::Pending;
 
 /// Name of the protocol.

@@ -11,8 +11,9 @@ use crate::{
     Config, Error, Event, Handle,
     behaviour::Behaviour,
     discovery::Bootstrap,
-    exchange, gossip,
-    limits::{COMMAND_QUEUE, DIAL_CONCURRENCY, DIAL_TIMEOUT, EVENT_QUEUE, MAX_RESPONSE_PAUSE},
+    exchange::{self, Patience},
+    gossip,
+    limits::{COMMAND_QUEUE, DIAL_CONCURRENCY, DIAL_TIMEOUT, EVENT_QUEUE, MAX_RESPONSE_PAUSE, MAX_SILENCE},
     task::Task,
     traffic::Traffic,
     transport::{transport, yamux},
@@ -36,7 +37,11 @@ impl Network {
     pub fn spawn(config: Config) -> Result<(Handle, mpsc::Receiver<Event>), Error> {
         config.check()?;
         let keypair = config.keypair();
-        let codec = exchange::Codec::new(MAX_RESPONSE_PAUSE.min(config.request_timeout / 2));
+        let patience = Patience {
+            silence: MAX_SILENCE.min(config.request_timeout),
+            pause: MAX_RESPONSE_PAUSE.min(config.request_timeout / 2),
+        };
+        let codec = exchange::Codec::new(patience);
         let traffic = Traffic::default();
         let mut swarm = swarm(&config, keypair, codec, &traffic)?;
         let (inbox, bootstrap) = (gossip::Inbox::new(config.gossip), Bootstrap::new(&config));

@@ -40,6 +40,7 @@ impl World {
             jitter: Duration::from_millis(60),
             loss: 0.0,
             duplication: 0.0,
+            rate: None,
         });
         let rng = StdRng::seed_from_u64(SEED);
         let mut world = Self { simulation, rng, nodes, threads: Vec::new(), writers: Vec::new() };

@@ -25,6 +25,7 @@ mod input;
 mod lifecycle;
 pub mod limits;
 mod log;
+mod pace;
 mod patience;
 mod pull;
 mod push;

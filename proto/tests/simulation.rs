@@ -57,6 +57,7 @@ impl Story {
             jitter: Duration::from_millis(80),
             loss: 0.03,
             duplication: 0.05,
+            rate: None,
         });
         for node in &nodes {
             simulation.set_clock(*node, Duration::from_millis(rng.random_range(0..20_000)));

@@ -76,6 +76,29 @@ fn bodies_that_overtake_each_other_travel_once() {
     assert!(pages < 60, "{pages} pages for 40 MB of bodies");
 }
 
+/// Everything was asked for at once, again and again: more than the link carries until the answers are given up.
+#[test]
+fn a_link_too_slow_for_a_page_carries_a_file_and_a_log() {
+    let mut simulation = Simulation::new(7);
+    let [writer, follower] = simulation.add_nodes();
+    let thread = simulation.add_thread();
+    simulation.join(writer, &thread, Part::Writer);
+    append_chunks(&mut simulation, writer, &thread, 40);
+    for number in 0..200 {
+        let body = simulation.seal(writer, &thread, &[number; 10_000]);
+        simulation.append_body(writer, &thread, body, Durability::Relaxed);
+    }
+    simulation.run_for(SECOND);
+    // A page takes half a minute, and requests wait for ten seconds.
+    simulation.set_links(LinkSettings { rate: Some(32 * 1024), ..LinkSettings::default() });
+    simulation.join(follower, &thread, Part::Follower);
+    simulation.connect(writer, follower);
+    // The four and a half megabytes alone take more than two minutes; what came too late took its time as well.
+    assert!(simulation.settle(SECOND * 60 * 6), "{:?}", simulation.all_differences());
+    assert_eq!(blocks(&simulation, follower, &thread), 40 + 1 + 200);
+    assert!(simulation.trace.penalties.is_empty(), "{:?}", simulation.trace.penalties);
+}
+
 /// Nothing but the missing blocks tells the restarted follower that something is missing: the heads are equal.
 #[test]
 fn blocks_that_were_missing_at_a_restart_are_fetched() {

@@ -10,7 +10,7 @@ use spool_proto::sync::{
 
 const SECOND: Duration = Duration::from_secs(1);
 const NOTHING: LinkSettings =
-    LinkSettings { latency: Duration::from_millis(5), jitter: Duration::ZERO, loss: 1.0, duplication: 0.0 };
+    LinkSettings { latency: Duration::from_millis(5), jitter: Duration::ZERO, loss: 1.0, duplication: 0.0, rate: None };
 
 fn append_many(simulation: &mut Simulation, writer: NodeId, thread: &SharedThread, count: usize, bytes: usize) {
     for index in 0..count {

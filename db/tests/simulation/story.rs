@@ -91,6 +91,7 @@ impl Story {
             jitter: Duration::from_millis(80),
             loss: 0.03,
             duplication: 0.05,
+            rate: None,
         });
         // Many clocks agree to the millisecond, so that events share their times.
         for node in &nodes {

@@ -11,10 +11,18 @@ use crate::limits::{FRAME_STEP_BYTES, MAX_FRAME_BYTES};
 /// Reads and writes frames. Clones share their budgets.
 #[derive(Clone)]
 pub(crate) struct Codec {
-    /// How long a response that has begun may pause.
-    pause: Duration,
+    patience: Patience,
     requests: Budget,
     responses: Budget,
+}
+
+/// How long a response is waited for.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience {
+    /// Until it begins.
+    pub(crate) silence: Duration,
+    /// Where it pauses.
+    pub(crate) pause: Duration,
 }
 
 /// A message and the memory that it takes.
@@ -51,19 +59,30 @@ enum Frame {
 #[error("the response broke off in the middle")]
 pub(crate) struct Stalled;
 
+/// There was no response.
+#[derive(Debug, thiserror::Error)]
+#[error("no response")]
+pub(crate) struct Silent;
+
 impl Codec {
-    pub(crate) fn new(pause: Duration) -> Self {
+    pub(crate) fn new(patience: Patience) -> Self {
         let (requests, responses) = Default::default();
-        Self { pause, requests, responses }
+        Self { patience, requests, responses }
     }
 
     async fn read<T: AsyncRead + Unpin + Send>(
         &self,
         budget: &Budget,
-        pause: Option<Duration>,
+        patience: Option<Patience>,
         io: &mut T,
     ) -> io::Result<Frame> {
-        let length = read_length(io).await?;
+        let length = match patience {
+            None => read_length(io).await?,
+            Some(Patience { silence, .. }) => tokio::time::timeout(silence, read_length(io))
+                .await
+                .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, Silent)))?,
+        };
+        let pause = patience.map(|patience| patience.pause);
         if length > MAX_FRAME_BYTES {
             return Ok(Frame::TooLarge(length));
         }
@@ -144,7 +163,7 @@ impl request_response::Codec for Codec {
         T: AsyncRead + Unpin + Send,
     {
         let malformed = |error: wire::Error| io::Error::new(io::ErrorKind::InvalidData, error);
-        match self.read(&self.responses, Some(self.pause), io).await? {
+        match self.read(&self.responses, Some(self.patience), io).await? {
             Frame::Complete(frame, claim) => {
                 let content = wire::Response::decode(frame).map_err(malformed)?;
                 Ok(Carried { content, claim: Some(claim) })
@@ -227,15 +246,17 @@ mod tests {
 
     use super::*;
 
+    const PATIENCE: Patience = Patience { silence: Duration::from_secs(1), pause: Duration::from_secs(1) };
+
     fn read(bytes: &[u8]) -> io::Result<Frame> {
-        let codec = Codec::new(Duration::from_secs(1));
+        let codec = Codec::new(PATIENCE);
         block_on(codec.read(&codec.requests, None, &mut Cursor::new(bytes)))
     }
 
     #[test]
     fn what_is_written_is_read() {
         for size in [0, 1, 127, 128, 300_000, MAX_FRAME_BYTES] {
-            let codec = Codec::new(Duration::from_secs(1));
+            let codec = Codec::new(PATIENCE);
             let frame = vec![7; size];
             let mut bytes = Vec::new();
             block_on(codec.write(&mut Cursor::new(&mut bytes), &frame)).unwrap();
@@ -263,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_large_frame_is_read_away_when_memory_is_short() {
-        let codec = Codec::new(Duration::from_secs(1));
+        let codec = Codec::new(PATIENCE);
         let mut others = codec.requests.claim();
         assert!(others.take(crate::limits::MAX_FRAMES_BYTES));
         let mut bytes = Vec::new();

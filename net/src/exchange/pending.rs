@@ -8,7 +8,7 @@ use libp2p::{
 };
 use spool_proto::wire;
 
-use super::codec::{Carried, Codec, Fault, Stalled};
+use super::codec::{Carried, Codec, Fault, Silent, Stalled};
 use crate::{Event, Failure, InboundId, RequestId, limits, out::Out, score::Offence};
 
 type Behaviour = request_response::Behaviour<Codec>;
@@ -188,6 +188,9 @@ fn io_failure(error: io::Error) -> Failure {
     }
     if error.get_ref().is_some_and(|source| source.is::<Stalled>()) {
         return Failure::Stalled;
+    }
+    if error.get_ref().is_some_and(|source| source.is::<Silent>()) {
+        return Failure::Timeout;
     }
     match error.downcast::<wire::Error>() {
         Ok(error) if kind == io::ErrorKind::InvalidInput => Failure::Unsendable(error),

@@ -1,6 +1,10 @@
 //! Blocks that records link to and that did not come with them: asked for a few at a time, of whoever has them.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use cid::Cid;
@@ -12,8 +16,9 @@ use super::{
     hot::{Hot, Memory, Thread, Want},
     ingest::{Verification, What},
     input::Failure,
-    limits::{MAX_BLOCK_REQUESTS, MAX_BLOCKS_PER_REQUEST, MAX_VERIFICATIONS, MAX_WANTS, SYNC_INTERVAL},
+    limits::{MAX_BLOCK_REQUESTS, MAX_VERIFICATIONS, MAX_WANTS, SYNC_INTERVAL},
     serve::Asked,
+    session::Session,
     timers::Timer,
     verify::Job,
 };
@@ -35,6 +40,8 @@ impl World {
     /// Asks peers for wanted blocks, as far as limits permit.
     pub(super) fn fetch_blocks(&mut self, id: &ThreadId, context: &mut Context<'_>) {
         let is_full = self.is_full(id);
+        let now = context.time();
+        let sessions = &self.sessions;
         let Some(thread) = self.threads.get_mut(id) else { return };
         let topic = thread.topic();
         let peers = thread.peers.clone();
@@ -49,9 +56,9 @@ impl World {
             return;
         }
         while hot.wants.in_flight.len() < MAX_BLOCK_REQUESTS && !hot.wants.queue.is_empty() {
-            let Some((peer, wanted)) = next_request(hot, &peers) else { break };
+            let Some((peer, wanted)) = next_request(hot, &peers, sessions) else { break };
             let cids = wanted.iter().map(|(cid, _)| *cid).collect();
-            let asked = Asked::Blocks { peer, thread: id.clone() };
+            let asked = Asked::Blocks { peer, thread: id.clone(), since: now };
             let request = context.ask(peer, Request::Blocks { topic, cids }, asked);
             hot.wants.in_flight.insert(request, (peer, wanted));
         }
@@ -174,17 +181,25 @@ impl World {
 }
 
 /// The next wanted blocks, and a peer that was not yet asked for them in vain.
-fn next_request(hot: &mut Hot, peers: &BTreeSet<PeerId>) -> Option<(PeerId, Vec<Want>)> {
+fn next_request(
+    hot: &mut Hot,
+    peers: &BTreeSet<PeerId>,
+    sessions: &BTreeMap<PeerId, Session>,
+) -> Option<(PeerId, Vec<Want>)> {
     let busy = |peer: &PeerId| hot.wants.in_flight.values().filter(|(source, _)| source == peer).count();
     let mut candidates: Vec<_> = peers.iter().map(|peer| (busy(peer), *peer)).collect();
     candidates.sort_unstable();
-    for (_, peer) in candidates {
+    for (busy, peer) in candidates {
+        let Some(pace) = sessions.get(&peer).map(|session| &session.pace) else { continue };
+        if busy >= pace.at_once(MAX_BLOCK_REQUESTS) {
+            continue;
+        }
         let vain = &hot.wants.vain;
         let useful = |(cid, _): &Want| !vain.get(cid).is_some_and(|asked| asked.contains(&peer));
         let mut taken = Vec::new();
         let mut rest = std::collections::VecDeque::with_capacity(hot.wants.queue.len());
         for want in hot.wants.queue.drain(..) {
-            if taken.len() < MAX_BLOCKS_PER_REQUEST && useful(&want) {
+            if taken.len() < pace.blocks() && useful(&want) {
                 taken.push(want);
             } else {
                 rest.push_back(want);

@@ -40,6 +40,10 @@ pub const FIRST_RANGE_RECORDS: u64 = 1_024;
 pub const MAX_RANGE_RECORDS: u64 = 8_192;
 /// Requests of one session in flight; beyond, they wait.
 pub const MAX_REQUESTS_PER_SESSION: usize = 32;
+/// How often what is asked of a peer at once is halved for answers that come too late: down to pages of 64 KiB.
+pub const MAX_SLOWNESS: u32 = 4;
+/// An answer that takes less leaves time for one that is twice as large: far less than a request may take.
+pub const QUICK_ANSWER: Duration = Duration::from_secs(2);
 /// Head requests of one session in flight.
 pub const MAX_HEAD_REQUESTS: usize = 8;
 /// How long a pull waits when records seem to be on their way by push or gossip.

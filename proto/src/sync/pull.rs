@@ -10,11 +10,9 @@ use super::{
     engine::{Context, World},
     hot::Thread,
     ingest::Origin,
-    limits::{
-        FIRST_RANGE_RECORDS, MAX_AHEAD_BYTES, MAX_PAGES_IN_FLIGHT, MAX_RANGE_RECORDS, MAX_REQUESTS_PER_SESSION,
-        PULL_PATIENCE,
-    },
+    limits::{MAX_AHEAD_BYTES, MAX_PAGES_IN_FLIGHT, MAX_RANGE_RECORDS, PULL_PATIENCE},
     log::Log,
+    pace::Pace,
     serve::{Asked, Range},
     timers::Timer,
 };
@@ -22,7 +20,7 @@ use crate::{
     PeerId,
     id::{LogId, ThreadId},
     record::VerifiedRecord,
-    wire::{self, Envelope, Request, limits::PAGE_BYTES},
+    wire::{self, Envelope, Request},
 };
 
 /// What is under way for one log.
@@ -111,12 +109,17 @@ impl Pull {
         }
     }
 
+    /// How many records to ask for in one page.
+    fn records_of(&self, pace: &Pace) -> u64 {
+        match self.average {
+            0 => pace.first_records(),
+            average => ((pace.page_bytes() / average) as u64).clamp(1, MAX_RANGE_RECORDS),
+        }
+    }
+
     /// The next range to ask for, up to `target`.
     fn next_range(&mut self, head: u64, target: u64) -> Option<Range> {
-        let records = match self.average {
-            0 => FIRST_RANGE_RECORDS,
-            average => ((PAGE_BYTES / average) as u64).clamp(1, MAX_RANGE_RECORDS),
-        };
+        let records = self.records_of(&Pace::default());
         while let Some(gap) = self.gaps.pop() {
             let (after, end) = (gap.after.max(head), gap.until.min(target));
             let until = end.min(after.saturating_add(records));
@@ -175,8 +178,7 @@ impl World {
             }
             let Some(range) = log.pull.next_range(head, target) else { return };
             let sessions = &mut self.sessions;
-            let is_free =
-                |peer: &PeerId| sessions.get(peer).is_some_and(|session| session.pages < MAX_REQUESTS_PER_SESSION);
+            let is_free = |peer: &PeerId| sessions.get(peer).is_some_and(|session| session.has_room_for_a_page());
             let Some(peer) = best_source(log, range.after, now, is_free) else {
                 log.pull.give_back(range);
                 if let Some(session) =
@@ -187,16 +189,18 @@ impl World {
                 }
                 return wait_for_source(log, id, log_id, context);
             };
+            let mut fits = u64::MAX;
             if let Some(session) = sessions.get_mut(&peer) {
                 session.pages += 1;
+                fits = log.pull.records_of(&session.pace);
             }
             let has = log.sources.get(&peer).map_or(range.until, |source| source.counter);
-            let asked = Range { after: range.after, until: range.until.min(has) };
+            let asked = Range { after: range.after, until: range.until.min(has).min(range.after.saturating_add(fits)) };
             if asked.until < range.until {
                 log.pull.give_back(Range { after: asked.until, until: range.until });
             }
             let body = Request::Records { topic, log: *log_id, after: asked.after, until: asked.until };
-            let question = Asked::Records { peer, thread: id.clone(), log: *log_id, range: asked };
+            let question = Asked::Records { peer, thread: id.clone(), log: *log_id, range: asked, since: now };
             let request = context.ask(peer, body, question);
             log.pull.in_flight.push((request, peer, asked));
         }
@@ -205,7 +209,7 @@ impl World {
     /// A page of a peer has landed: logs that waited for that may go on.
     pub(super) fn pull_stalled(&mut self, peer: &PeerId, context: &mut Context<'_>) {
         while let Some(session) = self.sessions.get_mut(peer)
-            && session.pages < MAX_REQUESTS_PER_SESSION
+            && session.has_room_for_a_page()
             && let Some((thread, log)) = session.stalled.pop_first()
         {
             self.pull(&thread, &log, context);

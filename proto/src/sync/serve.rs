@@ -1,6 +1,6 @@
 //! Requests of peers, and the answers to our own.
 
-use std::{ops::Bound, sync::Arc};
+use std::{ops::Bound, sync::Arc, time::Duration};
 
 use super::{
     effect::{Effect, InboundId, Misbehaviour, Outcome, RequestId, Serve},
@@ -28,7 +28,7 @@ pub(super) enum Asked {
     /// A page of heads.
     Heads { peer: PeerId, thread: ThreadId },
     /// A page of records.
-    Records { peer: PeerId, thread: ThreadId, log: LogId, range: Range },
+    Records { peer: PeerId, thread: ThreadId, log: LogId, range: Range, since: Duration },
     /// Older records than ours, to find where a log forked.
     Descend { peer: PeerId, thread: ThreadId, log: LogId, after: u64, step: u64 },
     /// A page of inert records.
@@ -36,7 +36,7 @@ pub(super) enum Asked {
     /// A push.
     Push { peer: PeerId, thread: ThreadId, runs: Vec<PushedRun> },
     /// Blocks.
-    Blocks { peer: PeerId, thread: ThreadId },
+    Blocks { peer: PeerId, thread: ThreadId, since: Duration },
     /// An invitation, for a caller of the API.
     Invite { peer: PeerId, request: RequestId },
     /// CIDs of the own chain, to compare valid records with.
@@ -218,6 +218,11 @@ impl World {
             }
             other => other,
         };
+        if let Asked::Records { peer, since, .. } | Asked::Blocks { peer, since, .. } = &asked
+            && let Some(session) = self.sessions.get_mut(peer)
+        {
+            session.pace.answered(&result, context.time().saturating_sub(*since));
+        }
         let page_of = if let Asked::Records { peer, .. } = &asked { Some(*peer) } else { None };
         if let Some(session) = page_of.and_then(|peer| self.sessions.get_mut(&peer)) {
             session.pages = session.pages.saturating_sub(1);
@@ -228,7 +233,7 @@ impl World {
             (Asked::Heads { peer, thread }, Ok(Response::Heads { heads, more })) => {
                 self.on_heads(peer, &thread, heads, more, context);
             }
-            (Asked::Records { peer, thread, log, range }, Ok(Response::Records { envelope, .. })) => {
+            (Asked::Records { peer, thread, log, range, .. }, Ok(Response::Records { envelope, .. })) => {
                 self.on_records(peer, &thread, &log, request, range, envelope, context);
             }
             (Asked::Descend { peer, thread, log, after, step }, Ok(Response::Records { envelope, .. })) => {
@@ -274,7 +279,7 @@ impl World {
                 self.heads_done(&peer, &thread, false, context);
                 peer
             }
-            Asked::Records { peer, thread, log, range } => {
+            Asked::Records { peer, thread, log, range, .. } => {
                 self.on_page_failed(peer, &thread, &log, request, range, context);
                 peer
             }
@@ -282,7 +287,7 @@ impl World {
                 self.on_acks(peer, &thread, &runs, None, context);
                 peer
             }
-            Asked::Blocks { peer, thread } => {
+            Asked::Blocks { peer, thread, .. } => {
                 self.on_blocks(&thread, request, Err(failure), context);
                 peer
             }

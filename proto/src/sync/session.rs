@@ -11,8 +11,10 @@ use super::{
     hot::Thread,
     input::Failure,
     limits::{
-        DISCOVER_INTERVAL, ENOUGH_PEERS, MAX_HEAD_REQUESTS, MAX_SESSIONS, PROVE_RETRY, SYNC_INTERVAL, SYNC_RETRY,
+        DISCOVER_INTERVAL, ENOUGH_PEERS, MAX_HEAD_REQUESTS, MAX_REQUESTS_PER_SESSION, MAX_SESSIONS, PROVE_RETRY,
+        SYNC_INTERVAL, SYNC_RETRY,
     },
+    pace::Pace,
     serve::Asked,
     status::Trouble,
     timers::Timer,
@@ -62,6 +64,8 @@ pub(super) struct Session {
     /// Pages of records in flight, and logs that wait for one of them to land.
     pub(super) pages: usize,
     pub(super) stalled: BTreeSet<(ThreadId, LogId)>,
+    /// How much is asked for at once.
+    pub(super) pace: Pace,
 }
 
 impl Session {
@@ -74,6 +78,11 @@ impl Session {
         self.inert_listed.retain(|(listed, _), _| listed != id);
         self.stalled.retain(|(stalled, _)| stalled != id);
         self.troubles.remove(id);
+    }
+
+    /// Whether a page of records may be asked for.
+    pub(super) fn has_room_for_a_page(&self) -> bool {
+        self.pages < self.pace.at_once(MAX_REQUESTS_PER_SESSION)
     }
 
     /// Whether the peer has all that is here of a thread, which last changed at a time.

@@ -1,7 +1,7 @@
 //! Links between nodes: requests with responses, gossip by flooding, and everything that goes wrong on the way.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -47,17 +47,30 @@ pub struct LinkSettings {
     pub loss: f64,
     /// Share of gossip messages that come twice.
     pub duplication: f64,
+    /// Bytes of answers that reach a node in a second, from all others together; none is as many as come.
+    pub rate: Option<u64>,
 }
 
 impl Default for LinkSettings {
     fn default() -> Self {
-        Self { latency: Duration::from_millis(5), jitter: Duration::from_millis(1), loss: 0.0, duplication: 0.0 }
+        let (latency, jitter) = (Duration::from_millis(5), Duration::from_millis(1));
+        Self { latency, jitter, loss: 0.0, duplication: 0.0, rate: None }
     }
+}
+
+/// An answer on its way.
+struct Answer {
+    by: NodeId,
+    life: u32,
+    request: RequestId,
+    bytes: Bytes,
 }
 
 #[derive(Default)]
 pub(super) struct Network {
     pub(super) settings: LinkSettings,
+    /// Answers that wait for the narrow link of a node; the first is on it.
+    narrow: BTreeMap<NodeId, VecDeque<Answer>>,
     /// Pairs that keep a connection whenever they can, smaller id first; latency on top of the general one.
     pub(super) links: BTreeMap<(NodeId, NodeId), Duration>,
     /// Nodes that can reach each other have the same number; 0 if it is not listed.
@@ -96,6 +109,53 @@ impl Simulation {
         let own = self.network.links.get(&pair(a, b)).copied().unwrap_or_default();
         let jitter = self.rng.random_range(0..=jitter.as_micros() as u64);
         latency + own + Duration::from_micros(jitter)
+    }
+
+    /// Puts an answer on the way to a node.
+    fn carry(&mut self, to: NodeId, answer: Answer) {
+        if self.network.settings.rate.is_none() {
+            return self.arrive(to, answer);
+        }
+        let waiting = self.network.narrow.entry(to).or_default();
+        waiting.push_back(answer);
+        if waiting.len() == 1 {
+            self.carry_next(to);
+        }
+    }
+
+    /// The first answer that waits for the link of a node gets it.
+    fn carry_next(&mut self, to: NodeId) {
+        let Some(answer) = self.network.narrow.get(&to).and_then(VecDeque::front) else { return };
+        let takes = self.network.settings.rate.map(|rate| answer.bytes.len() as f64 / rate as f64);
+        let carried = Event::Carried { to, request: answer.request };
+        self.schedule(Duration::from_secs_f64(takes.unwrap_or_default()), carried);
+    }
+
+    /// An answer is through the narrow link of a node, unless it was given up.
+    pub(super) fn carried(&mut self, to: NodeId, request: RequestId) {
+        let waiting = self.network.narrow.entry(to).or_default();
+        if waiting.front().is_some_and(|answer| answer.request == request)
+            && let Some(answer) = waiting.pop_front()
+        {
+            self.arrive(to, answer);
+            self.carry_next(to);
+        }
+    }
+
+    /// Nobody waits for an answer any more: the closed stream takes nothing of the link.
+    fn give_up(&mut self, to: NodeId, request: RequestId) {
+        let Some(waiting) = self.network.narrow.get_mut(&to) else { return };
+        let was_first = waiting.front().is_some_and(|answer| answer.request == request);
+        waiting.retain(|answer| answer.request != request);
+        if was_first {
+            self.carry_next(to);
+        }
+    }
+
+    fn arrive(&mut self, to: NodeId, answer: Answer) {
+        let Answer { by, life, request, bytes } = answer;
+        let latency = self.latency(by, to);
+        self.schedule(latency, Event::Response { to, life, request, result: Ok(bytes) });
     }
 
     pub(super) fn reaches(&self, a: NodeId, b: NodeId) -> bool {
@@ -298,13 +358,15 @@ impl Simulation {
         if self.chance(loss) || !self.reaches(by, from) || !self.is_connected(by, from) {
             return;
         }
-        let latency = self.latency(by, from);
-        self.schedule(latency, Event::Response { to: from, life: from_life, request, result: Ok(bytes) });
+        self.carry(from, Answer { by, life: from_life, request, bytes });
     }
 
     pub(super) fn deliver_response(&mut self, to: NodeId, request: RequestId, result: Result<Bytes, Failure>) {
         // Whatever comes after the first result is what a closed stream drops.
         let Some(_) = self.node_mut(to).outbound.remove(&request) else { return };
+        if result.is_err() {
+            self.give_up(to, request);
+        }
         let result = result.and_then(|bytes| Response::decode(bytes).map_err(|_| Failure::Malformed));
         if request.0 >= FOREIGN_REQUESTS {
             self.trace.answers.extend(result.ok().map(|answer| (to, answer)));

@@ -33,6 +33,7 @@ pub(super) enum Event {
     Found { node: NodeId, life: u32, request: RequestId, thread: crate::ThreadId, lookup: Box<super::super::Lookup> },
     Request { from: NodeId, from_life: u32, to: NodeId, request: RequestId, bytes: Bytes },
     Response { to: NodeId, life: u32, request: RequestId, result: Result<Bytes, Failure> },
+    Carried { to: NodeId, request: RequestId },
     Gossip { from: NodeId, to: NodeId, topic: TopicId, data: Bytes, again: bool },
     LinkUp { a: NodeId, b: NodeId },
     LinkDown { a: NodeId, b: NodeId },
@@ -190,6 +191,7 @@ impl Simulation {
                     self.deliver_response(to, request, result);
                 }
             }
+            Event::Carried { to, request } => self.carried(to, request),
             Event::Gossip { from, to, topic, data, again } => self.deliver_gossip(from, to, topic, data, again),
             Event::LinkUp { a, b } => self.link_up(a, b),
             Event::LinkDown { a, b } => self.link_down(a, b),
