@@ -8,6 +8,7 @@ mod append;
 mod archive;
 mod broken;
 mod calls;
+mod connections;
 mod database;
 mod descriptors;
 mod entry;

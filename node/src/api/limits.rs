@@ -17,6 +17,17 @@ pub(super) const APPENDS_IN_FLIGHT: usize = 512;
 /// Receipts in one message: what can gather while one fsync runs.
 pub(super) const RECEIPTS_PER_MESSAGE: usize = 256;
 
+/// Connections at once: a program has one, and few of them run beside a node.
+pub(super) const CONNECTIONS: usize = 256;
+
+/// From opening a connection to the first words of HTTP/2.
+pub(super) const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two pings of a connection, and how long an answer to one is waited for: who has vanished without a word gives way.
+pub(super) const PING_INTERVAL: Duration = Duration::from_secs(60);
+/// See [`PING_INTERVAL`].
+pub(super) const PING_PATIENCE: Duration = Duration::from_secs(20);
+
 /// Calls at once on one connection.
 pub(super) const STREAMS_PER_CONNECTION: u32 = 128;
 

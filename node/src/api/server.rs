@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use super::connections::{Bounds, accepted};
 use super::descriptors;
-use super::limits::{CONNECTION_WINDOW_BYTES, DRAIN, STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION};
+use super::limits::{
+    CONNECTION_WINDOW_BYTES, DRAIN, PING_INTERVAL, PING_PATIENCE, STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION,
+};
 
 /// Why the interface does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +37,7 @@ pub enum Error {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    bounds: Bounds,
 }
 
 impl Server {
@@ -46,7 +49,13 @@ impl Server {
         let listen = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, bounds: Bounds::default() })
+    }
+
+    /// With other bounds.
+    #[cfg(test)]
+    pub(super) fn bounded(self, bounds: Bounds) -> Self {
+        Self { bounds, ..self }
     }
 
     /// Where it listens.
@@ -73,13 +82,12 @@ impl Server {
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .http2_keepalive_interval(Some(PING_INTERVAL))
+            .http2_keepalive_timeout(Some(PING_PATIENCE))
             .add_routes(routes)
             .add_service(reflection)
             .add_service(health)
-            .serve_with_incoming_shutdown(
-                TcpIncoming::from(self.listener).with_nodelay(Some(true)),
-                stopping.clone().cancelled_owned(),
-            );
+            .serve_with_incoming_shutdown(accepted(self.listener, self.bounds), stopping.clone().cancelled_owned());
         let overdue = async {
             stopping.cancelled().await;
             tokio::time::sleep(DRAIN).await;
