@@ -25,6 +25,7 @@ use spool_proto::{
     record::{Control, Draft, Rekey, VerifiedRecord},
     seal::{self, Layer, Place},
     sync::{self, LogState, ThreadState},
+    vault::{self, KeyFile, Parameters, Passphrase},
     wire::{
         Ack, Declined, Digest, Edge, Envelope, Fork, Gossip, Head, InertRecord, InviteAnswer, Node, Prefix, Proof,
         Refusal, Request, Response, Role, Terms,
@@ -61,6 +62,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     write("response", responses()?)?;
     write("manifest", manifests()?)?;
     write("state", states())?;
+    write("key_file", vec![key_file()?])?;
     write("config", vec![CONFIG.into()])?;
     write("transaction", transactions())?;
     write("document", documents())?;
@@ -262,6 +264,14 @@ fn manifests() -> Seeds {
     let id = log().to_bytes();
     let place = Place { layer: Layer::Manifest, thread: thread.as_bytes(), log: &id };
     Ok(vec![seal::open(keys.manifest(), place, &sealed)?, sealed.to_vec()])
+}
+
+/// Its checksum makes it all but impossible to come by another way.
+fn key_file() -> Result<Vec<u8>, Box<dyn Error>> {
+    let passphrase = Passphrase::new(b"passphrase".to_vec().into())?;
+    let parameters = Parameters::new(8, 1, 1)?;
+    let file = KeyFile::new(&vault::Key::new([7; 32]), &passphrase, parameters, [9; 16], vault::State::Sealed)?;
+    Ok(file.to_bytes())
 }
 
 fn states() -> Vec<Vec<u8>> {

@@ -16,6 +16,7 @@ mod cli {
     mod home;
     mod install;
     mod operators;
+    mod passphrase;
     mod signals;
     mod streams;
     mod tour;

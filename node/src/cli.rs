@@ -26,6 +26,7 @@ mod log;
 mod man;
 mod object;
 mod output;
+mod passphrase;
 mod peers;
 mod repo;
 mod resolve;

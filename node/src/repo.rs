@@ -6,6 +6,7 @@
 //!   config.toml        settings, all optional
 //!   identity     0600  the owner's recovery phrase
 //!   node.key     0600  the node's key: what its peer id is made from
+//!   repo.key     0600  under a passphrase, what identity, node.key and the secrets in the database are sealed under; not there without one
 //!   device             id of this installation
 //!   lock               held, with the process id inside, while a process uses the repository
 //!   api, http          where the running daemon listens
@@ -22,7 +23,9 @@ mod error;
 mod files;
 mod lock;
 mod open;
+mod protect;
 mod restore;
+mod secret;
 mod token;
 
 pub use backup::Progress;
@@ -31,4 +34,4 @@ pub use error::Error;
 pub(crate) use files::Partial;
 pub use lock::{AddressFile, Locked};
 pub use open::Repo;
-pub use restore::Restored;
+pub use restore::{Restore, Restored};

@@ -103,9 +103,9 @@ fn what_is_not_a_repository_says_so() {
     let missing = Repo::open(dir.path()).unwrap_err();
     assert!(missing.to_string().contains("`spool init` makes one"), "{missing}");
     create(dir.path());
-    std::fs::write(dir.path().join("version"), "2\n").unwrap();
+    std::fs::write(dir.path().join("version"), "3\n").unwrap();
     let newer = Repo::open(dir.path()).unwrap_err();
-    assert!(newer.to_string().contains("has layout 2, this version of spool knows up to 1"), "{newer}");
+    assert!(newer.to_string().contains("has layout 3, this version of spool knows up to 2"), "{newer}");
 }
 
 #[test]

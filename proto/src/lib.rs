@@ -24,6 +24,7 @@ pub mod record;
 pub mod seal;
 pub mod sync;
 pub mod ticket;
+pub mod vault;
 pub mod wire;
 
 pub use address::Address;

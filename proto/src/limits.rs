@@ -46,3 +46,15 @@ pub const THREAD_ID_RANDOM_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
 pub const MAX_STATEMENT_BYTES: usize = 1024;
 /// Milliseconds that an event may be ahead of the local clock before it is held back.
 pub const MAX_CLOCK_AHEAD_MILLIS: u64 = 10 * 60 * 1000;
+/// Bytes of a passphrase: far more than anybody types, and read whole before anything is made of it.
+pub const MAX_PASSPHRASE_BYTES: usize = 1024;
+/// Bytes of the file with a repository's key; it has about 170.
+pub const MAX_KEY_FILE_BYTES: usize = 512;
+/// KiB that Argon2 may be told to fill: a key file from elsewhere must not take all memory of a machine (1 GiB).
+pub const MAX_ARGON2_KIB: u32 = 1024 * 1024;
+/// Passes over that memory.
+pub const MAX_ARGON2_PASSES: u32 = 64;
+/// Lanes of that memory.
+pub const MAX_ARGON2_LANES: u32 = 16;
+/// KiB times passes: some twenty times what a new key file asks for, so that one from elsewhere does not stop a start for hours either.
+pub const MAX_ARGON2_WORK_KIB: u64 = 4 * 1024 * 1024;

@@ -48,7 +48,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(directory.path(), &rocks::Options::default()).unwrap();
+        let store = Store::open(directory.path(), &rocks::Options::default(), None).unwrap();
         let (sender, events) = mpsc::sync_channel(1 << 16);
         let committer = Committer::spawn(&store, commit::Options::default(), move |event| {
             drop(sender.send(event));

@@ -20,7 +20,7 @@ pub(crate) struct Author {
     pub(crate) thread: ThreadId,
     pub(crate) log: LogId,
     pub(crate) state: LogState,
-    keys: ThreadKeys,
+    pub(crate) keys: ThreadKeys,
     log_keys: LogKeys,
     signer: SigningKey,
 }

@@ -9,6 +9,8 @@
 //! | meta | `s` | schema version, 4 bytes |
 //! | | `n` | next thread's number ‖ next log's number |
 //! | | `p` ‖ name | a setting |
+//! | | `k` | name of the key under which threads' states and views' values are sealed, 16 bytes; without it they are not |
+//! | | `r` | how far sealing or unsealing them has come: 1 or 0 ‖ name of the key ‖ number of the space ‖ first key that is not done |
 //! | threads | 1 ‖ thread id | `t` ‖ thread state |
 //! | | 2 ‖ `t` | thread id |
 //! | | 3 ‖ `t` | thread id; its removal is under way |
@@ -36,6 +38,10 @@ pub(crate) type Digest = [u8; 32];
 pub(crate) const SCHEMA: &[u8] = b"s";
 /// Key of the next numbers.
 pub(crate) const NEXT_NUMBERS: &[u8] = b"n";
+/// Key of the name of the key that seals.
+pub(crate) const SEALED_UNDER: &[u8] = b"k";
+/// Key of how far sealing or unsealing has come.
+pub(crate) const RESEALING: &[u8] = b"r";
 /// Bytes of the key id before a sealed record.
 pub(crate) const KEY_ID_BYTES: usize = 16;
 

@@ -97,6 +97,17 @@ pub trait Kv: Reads + Send + Sync {
     /// moment, because an earlier write failed; nothing is lost, try again.
     fn sync(&self) -> Result<(), Error>;
 
+    /// Takes overwritten and deleted values of these spaces out of the files of this store, as far as it can: what a file system or a disk keeps of files that are
+    /// gone is beyond it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`], [`Error::Full`], [`Error::Sync`]: some may be there still.
+    fn forget_overwritten(&self, spaces: &[Space]) -> Result<(), Error> {
+        let _ = spaces;
+        Ok(())
+    }
+
     /// Begins to give back the disk space of what was deleted, where that is not a matter of course, and returns. A hint.
     fn reclaim(&self) {}
 

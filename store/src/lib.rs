@@ -19,7 +19,11 @@ pub mod commit;
 pub mod keys;
 pub mod kv;
 pub mod limits;
+#[cfg(feature = "rocksdb")]
+pub mod protect;
+mod reseal;
 pub mod schema;
+mod secrets;
 pub mod store;
 pub mod view;
 

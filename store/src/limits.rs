@@ -23,6 +23,11 @@ pub const PURGE_KEYS: usize = 512;
 /// Bytes of records that one step of a thread's removal reads (their CIDs are computed from them).
 pub const PURGE_BYTES: usize = 4 * 1024 * 1024;
 
+/// Values that one step of sealing or unsealing a store rewrites.
+pub const RESEAL_KEYS: usize = 4_096;
+/// Bytes of these: well below the write buffers, as for a group of commits.
+pub const RESEAL_BYTES: usize = 4 * 1024 * 1024;
+
 /// Local numbers of threads and logs kept in memory, about 150 bytes each. Beyond, the cache starts afresh.
 pub const NUMBERS_CACHED: usize = 32_768;
 

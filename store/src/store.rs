@@ -5,9 +5,12 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use spool_proto::vault;
+
 use crate::{
     kv::{self, Batch, Kv},
     schema,
+    secrets::Secrets,
 };
 
 mod blocks;
@@ -36,6 +39,7 @@ pub struct Store(Arc<Shared>);
 pub(crate) struct Shared {
     kv: Arc<dyn Kv>,
     pub(crate) numbers: Numbers,
+    pub(crate) secrets: Secrets,
     /// A sync has failed: nothing is written any more.
     poisoned: AtomicBool,
     /// A committer runs.
@@ -43,14 +47,18 @@ pub(crate) struct Shared {
 }
 
 impl Store {
-    /// Opens the RocksDB in `path`, or makes it.
+    /// Opens the RocksDB in `path`, or makes it. Secrets in it are sealed under `key`, if there is one.
     ///
     /// # Errors
     ///
     /// [`OpenError`] says what to do; a store of a newer schema is refused by name.
     #[cfg(feature = "rocksdb")]
-    pub fn open(path: &std::path::Path, options: &kv::rocks::Options) -> Result<Self, OpenError> {
-        Self::with_kv(Arc::new(kv::rocks::Rocks::open(path, options)?))
+    pub fn open(
+        path: &std::path::Path,
+        options: &kv::rocks::Options,
+        key: Option<&vault::Key>,
+    ) -> Result<Self, OpenError> {
+        Self::with_kv_and_key(Arc::new(kv::rocks::Rocks::open(path, options)?), key)
     }
 
     /// Over any key-value store, which must not be written to by others.
@@ -59,10 +67,21 @@ impl Store {
     ///
     /// [`OpenError`] says what to do; a store of a newer schema is refused by name.
     pub fn with_kv(kv: Arc<dyn Kv>) -> Result<Self, OpenError> {
-        schema::check_or_create(&*kv)?;
+        Self::with_kv_and_key(kv, None)
+    }
+
+    /// The same, with secrets sealed under `key`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::with_kv`].
+    pub fn with_kv_and_key(kv: Arc<dyn Kv>, key: Option<&vault::Key>) -> Result<Self, OpenError> {
+        let secrets = Secrets::new(key);
+        schema::check_or_create(&*kv, secrets.name())?;
         Ok(Self(Arc::new(Shared {
             kv,
             numbers: Numbers::default(),
+            secrets,
             poisoned: AtomicBool::new(false),
             committing: AtomicBool::new(false),
         })))
@@ -88,6 +107,10 @@ impl Store {
 
     pub(crate) fn kv(&self) -> &dyn Kv {
         &*self.0.kv
+    }
+
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.0.secrets
     }
 }
 

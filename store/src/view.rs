@@ -8,6 +8,7 @@ use spool_proto::ThreadId;
 use crate::{
     keys,
     kv::{self, Reads, Space, Visit},
+    secrets::Secrets,
     store::{Error, Shared, Store},
 };
 
@@ -55,7 +56,7 @@ impl Store {
 impl View {
     /// Reads what is there now; two reads may see different states.
     pub fn reader(&self) -> Reader<'_> {
-        Reader { reads: self.shared.kv(), prefix: &self.prefix }
+        Reader { reads: self.shared.kv(), prefix: &self.prefix, secrets: &self.shared.secrets }
     }
 
     /// Reads the state of this moment as often as it takes.
@@ -63,7 +64,7 @@ impl View {
         let (mut read, mut result) = (Some(read), None);
         self.shared.kv().snapshot(&mut |reads| {
             if let Some(read) = read.take() {
-                result = Some(read(&Reader { reads, prefix: &self.prefix }));
+                result = Some(read(&Reader { reads, prefix: &self.prefix, secrets: &self.shared.secrets }));
             }
         });
         result.expect("a snapshot is read once")
@@ -82,7 +83,10 @@ impl View {
         for (key, value) in batch.0 {
             let key = [&self.prefix[..], &key].concat();
             match value {
-                Some(value) => writes.put(Space::Views, key, value),
+                Some(value) => {
+                    let value = self.shared.secrets.seal_view(&key, value);
+                    writes.put(Space::Views, key, value);
+                }
                 None => writes.delete(Space::Views, key),
             }
         }
@@ -97,11 +101,14 @@ impl View {
     pub fn clear(&self, count: usize, but: &[u8]) -> Result<bool, Error> {
         let mut batch = Batch::default();
         let mut left = false;
-        self.reader().scan(&[], &[], &mut |key, _| {
+        let (from, until) = self.reader().range(&[], &[]);
+        // Whatever the values are: one that does not open is best cleared.
+        self.shared.kv().scan(Space::Views, &from, &until, &mut |key, _| {
             left = batch.0.len() >= count;
             if left {
                 return ControlFlow::Break(());
             }
+            let key = &key[self.prefix.len()..];
             if key != but {
                 batch.delete(key);
             }
@@ -116,6 +123,7 @@ impl View {
 pub struct Reader<'a> {
     reads: &'a dyn Reads,
     prefix: &'a [u8],
+    secrets: &'a Secrets,
 }
 
 impl Reader<'_> {
@@ -123,30 +131,35 @@ impl Reader<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Kv`].
+    /// [`Error::Kv`], [`Error::Sealed`].
     pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        Ok(self.reads.get(Space::Views, &[self.prefix, key].concat())?)
+        let key = [self.prefix, key].concat();
+        let value = self.reads.get(Space::Views, &key)?;
+        value.map(|value| self.secrets.open_view_bytes(&key, value)).transpose()
     }
 
     /// Visits all keys with `from <= key < until` in ascending order of bytes. An empty `until` is no bound.
     ///
     /// # Errors
     ///
-    /// [`Error::Kv`].
+    /// [`Error::Kv`], [`Error::Sealed`]; what was visited before stays visited.
     pub fn scan(&self, from: &[u8], until: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
         let (from, until) = self.range(from, until);
-        Ok(self.reads.scan(Space::Views, &from, &until, &mut |key, value| visit(&key[self.prefix.len()..], value))?)
+        let mut opening = Opening { reader: self, visit, result: Ok(()) };
+        self.reads.scan(Space::Views, &from, &until, &mut |key, value| opening.visit(key, value))?;
+        opening.result
     }
 
     /// As [`scan`](Self::scan), in descending order.
     ///
     /// # Errors
     ///
-    /// [`Error::Kv`].
+    /// As [`scan`](Self::scan).
     pub fn scan_back(&self, from: &[u8], until: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
         let (from, until) = self.range(from, until);
-        let mut visit = |key: &[u8], value: &[u8]| visit(&key[self.prefix.len()..], value);
-        Ok(self.reads.scan_back(Space::Views, &from, &until, &mut visit)?)
+        let mut opening = Opening { reader: self, visit, result: Ok(()) };
+        self.reads.scan_back(Space::Views, &from, &until, &mut |key, value| opening.visit(key, value))?;
+        opening.result
     }
 
     /// Visits all keys that begin with `prefix`, in ascending order.
@@ -161,6 +174,25 @@ impl Reader<'_> {
     fn range(&self, from: &[u8], until: &[u8]) -> (Vec<u8>, Vec<u8>) {
         let end = if until.is_empty() { keys::after_prefix(self.prefix) } else { [self.prefix, until].concat() };
         ([self.prefix, from].concat(), end)
+    }
+}
+
+/// A scan that opens what it visits.
+struct Opening<'a, 'v> {
+    reader: &'a Reader<'a>,
+    visit: &'a mut Visit<'v>,
+    result: Result<(), Error>,
+}
+
+impl Opening<'_, '_> {
+    fn visit(&mut self, key: &[u8], value: &[u8]) -> ControlFlow<()> {
+        match self.reader.secrets.open_view(key, value) {
+            Ok(value) => (self.visit)(&key[self.reader.prefix.len()..], &value),
+            Err(error) => {
+                self.result = Err(error);
+                ControlFlow::Break(())
+            }
+        }
     }
 }
 

@@ -43,7 +43,7 @@ fn content(n: u64) -> Vec<u8> {
 }
 
 fn open(path: &Path) -> (Store, Committer, mpsc::Receiver<Event>) {
-    let store = Store::open(path, &rocks::Options::default()).unwrap();
+    let store = Store::open(path, &rocks::Options::default(), None).unwrap();
     let (sender, events) = mpsc::sync_channel(1_000);
     let committer =
         Committer::spawn(&store, commit::Options::default(), move |event| drop(sender.send(event))).unwrap();

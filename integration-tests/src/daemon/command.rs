@@ -35,6 +35,8 @@ pub fn program() -> PathBuf {
 /// A repository of its own, with an identity of its own.
 pub struct Repo {
     path: PathBuf,
+    /// What the environment of its commands has besides.
+    variables: Vec<(String, String)>,
     /// Removed with this.
     _directory: Option<TempDir>,
 }
@@ -91,7 +93,7 @@ impl Repo {
 
     /// A new repository at `path`.
     pub fn at(path: &Path, name: &str) -> Self {
-        let repo = Self { path: path.to_owned(), _directory: None };
+        let repo = Self::existing(path);
         let made = repo.run(["init", "--name", name]);
         assert_eq!(made.code, Some(0), "{made:?}");
         repo
@@ -99,7 +101,29 @@ impl Repo {
 
     /// A repository that was made by other means.
     pub fn existing(path: &Path) -> Self {
-        Self { path: path.to_owned(), _directory: None }
+        Self { path: path.to_owned(), variables: Vec::new(), _directory: None }
+    }
+
+    /// A place for a repository in a temporary directory, where none is made.
+    pub fn nothing(name: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join(name);
+        Self { _directory: Some(directory), ..Self::existing(&path) }
+    }
+
+    /// The same, with this in the environment of all commands on it, the daemon among them.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.retain(|(known, _)| known != name);
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same, with nothing in the environment.
+    #[must_use]
+    pub fn without_variables(mut self) -> Self {
+        self.variables.clear();
+        self
     }
 
     /// Its directory.
@@ -111,6 +135,7 @@ impl Repo {
     pub fn command(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
         let mut command = Command::new(program());
         command.env_clear().env("HOME", "/nonexistent").env("SPOOL_REPO", &self.path).args(args);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -37,6 +37,7 @@ fn every_command_works_for_people_and_for_programs() {
     the_node_itself(&mut walk, &alice, &bob);
     what_is_kept_elsewhere(&mut walk, &alice, &bob);
     what_operators_use(&mut walk, &alice);
+    under_a_passphrase(&mut walk);
     walk.text(&bob, "thread rm", &["notes", "--yes"]);
     let removed = walk.fields(&bob, "thread rm", &["shared", "--yes"], &["removed"]);
     assert!(str_of(&removed, "removed").starts_with("baf"));
@@ -223,6 +224,19 @@ fn what_operators_use(walk: &mut Walk, alice: &Repo) {
     assert!(walk.text(alice, "man", &[&pages]).contains("pages"));
     let written = walk.fields(alice, "man", &[&pages], &["directory", "pages"]);
     assert!(written["pages"].as_u64().unwrap() > 30, "{written}");
+}
+
+/// `repo passphrase set`, `change`, `remove`.
+fn under_a_passphrase(walk: &mut Walk) {
+    let both = ["SPOOL_PASSPHRASE", "SPOOL_NEW_PASSPHRASE"];
+    let repo = both.iter().fold(Repo::new("careful"), |repo, name| repo.with_variable(name, "correct horse"));
+    let fields = ["repo", "protected", "values"];
+    assert!(walk.text(&repo, "repo passphrase set", &[]).contains("under the passphrase"));
+    assert!(walk.text(&repo, "repo passphrase change", &[]).contains("new passphrase"));
+    assert_eq!(walk.fields(&repo, "repo passphrase change", &[], &fields)["protected"], json!(true));
+    assert!(walk.text(&repo, "repo passphrase remove", &[]).contains("open"));
+    assert_eq!(walk.fields(&repo, "repo passphrase set", &[], &fields)["protected"], json!(true));
+    assert_eq!(walk.fields(&repo, "repo passphrase remove", &[], &fields)["protected"], json!(false));
 }
 
 /// `id`, `stat`.

@@ -115,13 +115,13 @@ fn what_is_wrong_is_found_and_named() {
 #[test]
 fn a_repository_of_a_newer_version_is_refused_with_6() {
     let repo = Repo::new("newer");
-    std::fs::write(repo.path().join("version"), "2\n").unwrap();
+    std::fs::write(repo.path().join("version"), "3\n").unwrap();
     for args in [&["daemon"][..], &["stat"], &["id"]] {
         let message = repo.fails(args, 6);
-        assert!(message.contains("layout 2") && message.contains("use the newer spool"), "{args:?}: {message}");
+        assert!(message.contains("layout 3") && message.contains("use the newer spool"), "{args:?}: {message}");
     }
     let found = doctor(&repo);
-    assert!(of(&found, "repository").1.contains("layout 2"), "{found:?}");
+    assert!(of(&found, "repository").1.contains("layout 3"), "{found:?}");
 }
 
 #[test]

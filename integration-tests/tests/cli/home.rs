@@ -10,12 +10,14 @@ use spool_integration_tests::{
 
 use super::walk::{has_fields, str_of};
 
-/// A repository with the phrase of another one, made as its owner would.
+/// A repository with the phrase of another one, made as its owner would who puts it under a passphrase.
 fn recovered(lost: &Repo, phrase: &str) -> Repo {
-    let place = lost.path().with_file_name("recovered");
-    let made = lost.feed(["init", "--recover", "--name", "new", "--repo", place.to_str().unwrap()], phrase.as_bytes());
+    let new =
+        Repo::existing(&lost.path().with_file_name("recovered")).with_variable("SPOOL_PASSPHRASE", "of the new one");
+    let made = new.feed(["init", "--recover", "--name", "new"], phrase.as_bytes());
     assert_eq!(made.code, Some(0), "{made:?}");
-    Repo::existing(&place)
+    assert!(phrase_of(&new).starts_with("sealed-1 "));
+    new
 }
 
 fn phrase_of(repo: &Repo) -> String {

@@ -36,6 +36,9 @@ pub(super) struct Cli {
     /// What to show to a daemon that is not that of the repository, or for `daemon` what callers may show [env: SPOOL_API_TOKEN]
     #[arg(long, global = true, value_name = "TOKEN", help_heading = "Global options")]
     api_token: Option<String>,
+    /// Read the passphrase of the repository from this open file: its first line. For commands that open a repository themselves [env: SPOOL_PASSPHRASE]
+    #[arg(long, global = true, value_name = "NUMBER", help_heading = "Global options")]
+    passphrase_fd: Option<u32>,
     /// Print results as JSON
     #[arg(long, global = true, help_heading = "Global options")]
     json: bool,
@@ -143,7 +146,13 @@ fn run(cli: Cli) -> Result<(), Failure> {
 }
 
 async fn dispatch(cli: Cli) -> Result<(), Failure> {
-    let mut context = Context { repo: cli.repo, api: cli.api, api_token: cli.api_token, out: Output::new(cli.json) };
+    let mut context = Context {
+        repo: cli.repo,
+        api: cli.api,
+        api_token: cli.api_token,
+        passphrase_fd: cli.passphrase_fd,
+        out: Output::new(cli.json),
+    };
     let ended = match cli.command {
         // It ends cleanly on signals by itself.
         Command::Daemon(args) => Box::pin(daemon::run(&mut context, args)).await,

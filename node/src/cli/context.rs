@@ -26,6 +26,8 @@ pub(super) struct Context {
     pub(super) repo: Option<PathBuf>,
     pub(super) api: Option<String>,
     pub(super) api_token: Option<String>,
+    /// Where the passphrase of the repository is read from.
+    pub(super) passphrase_fd: Option<u32>,
     pub(super) out: Output,
 }
 

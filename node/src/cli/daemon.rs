@@ -39,9 +39,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 Examples:
   spool daemon
   spool daemon --init --log info,spool_net=debug
+  spool daemon --passphrase-fd 3 3< /run/keys/spool
   SPOOL_LISTEN=/ip4/0.0.0.0/tcp/4106 spool daemon --api 127.0.0.1:6106 --web off --http off --repo ~/.spool-two")]
 pub(super) struct Args {
-    /// Make the repository first where there is none. Its recovery phrase is then only in the file `identity`: keep a copy elsewhere
+    /// Make the repository first where there is none, under a passphrase if one is given. Its recovery phrase is then only in the file `identity`: keep a copy elsewhere
     #[arg(long)]
     init: bool,
     /// End when standard input does: for programs that run a node as their child, which then never outlives them
@@ -60,7 +61,7 @@ pub(super) async fn run(context: &mut Context, args: Args) -> Result<(), Failure
             .out
             .warn(format!("others on this machine can read {} (mode {mode:o}); run `chmod 600` on it", path.display()));
     }
-    let repo = Arc::new(repo.lock()?);
+    let repo = Arc::new(context.locked(repo)?);
     let server = Server::bind(config.api).await?;
     let web = match config.web {
         Some(address) => {
@@ -122,12 +123,14 @@ impl Operators {
 fn open(context: &Context, init: bool) -> Result<Repo, Failure> {
     match Repo::open(context.dir()?) {
         Err(error) if init && context::is_missing(&error) => {
-            let (repo, _) = Repo::create(context.dir()?, &Init::default())?;
-            let file = repo.dir().join("identity");
-            context.out.warn(format!(
-                "made a new identity; its recovery phrase is in {}: keep a copy elsewhere",
-                file.display()
-            ));
+            let passphrase = context.given()?;
+            let is_protected = passphrase.is_some();
+            let (repo, _) = Repo::create(context.dir()?, &Init { passphrase, ..Init::default() })?;
+            let place = match is_protected {
+                true => "shown by `spool id --phrase`, with the passphrase".to_owned(),
+                false => format!("in {}", repo.dir().join("identity").display()),
+            };
+            context.out.warn(format!("made a new identity; its recovery phrase is {place}: keep a copy elsewhere"));
             Ok(repo)
         }
         opened => Ok(opened?),

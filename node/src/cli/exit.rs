@@ -39,7 +39,7 @@ Exit codes:
   3    not found: thread, log, record, body, repository, collection, document, version, tag, index
   4    no daemon answers, or the connection to it broke
   5    verification found a fault, or stored data is damaged
-  6    refused: no key for it, not supported for this thread, or it is there already
+  6    refused: no key or passphrase for it, not supported for this thread, or it is there already
   7    not now: busy, or no peer that has it is online; trying again can help
   8    changed meanwhile: the document is in another version; read it again
   130  interrupted (with `log --follow` and `db watch`: 0)";

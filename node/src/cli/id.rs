@@ -16,11 +16,15 @@ use crate::repo::{Error, Repo};
 #[command(after_help = "\
 Examples:
   spool id
-  spool id --new-device      after the repository was put back from a backup")]
+  spool id --new-device      after the repository was put back from a backup
+  spool id --phrase          to write it down; asks for the passphrase, where there is one")]
 pub(super) struct Args {
     /// Take a new device id, so that this node opens new logs and never extends one that may have gone on elsewhere
     #[arg(long)]
     new_device: bool,
+    /// Show the recovery phrase, and nothing else: whoever has it is you
+    #[arg(long, conflicts_with = "new_device")]
+    phrase: bool,
 }
 
 /// What `--json` prints.
@@ -36,6 +40,9 @@ pub(super) struct Id {
 }
 
 pub(super) async fn run(context: &mut Context, args: Args) -> Result<(), Failure> {
+    if args.phrase {
+        return phrase(context);
+    }
     let id = match context.client().await {
         Ok(mut client) => {
             let node = match args.new_device {
@@ -66,6 +73,16 @@ pub(super) async fn run(context: &mut Context, args: Args) -> Result<(), Failure
     Ok(())
 }
 
+/// From the repository, never from a daemon.
+fn phrase(context: &mut Context) -> Result<(), Failure> {
+    let repo = context.unlocked(Repo::open(context.dir()?)?)?;
+    let phrase = repo.identity()?.phrase();
+    match context.out.is_json() {
+        true => context.out.json(&serde_json::json!({ "phrase": phrase.as_str() })),
+        false => context.out.line(phrase.as_str()),
+    }
+}
+
 fn online(node: pb::Node) -> Id {
     let pb::Node { peer_id, identity, device, version, name, uptime_ms } = node;
     Id { peer_id, identity, device, name, version, uptime_ms: Some(uptime_ms) }
@@ -77,6 +94,7 @@ fn from_repo(context: &Context, new_device: bool) -> Result<Id, Failure> {
         Err(error) if context::is_missing(&error) => return Err(error.into()),
         opened => opened?,
     };
+    let repo = context.unlocked(repo)?;
     if new_device {
         repo.clone().lock()?.renew_device()?;
     }

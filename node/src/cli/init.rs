@@ -19,6 +19,7 @@ const MAX_PHRASE_BYTES: u64 = 4096;
 #[command(after_help = "\
 Examples:
   spool init --name laptop
+  spool init --protect                   with the keys under a passphrase, which it asks for
   spool init --recover < phrase.txt      the identity of an earlier installation, on a new device")]
 pub(super) struct Args {
     /// What this installation is called; nobody else sees it
@@ -27,15 +28,27 @@ pub(super) struct Args {
     /// Use an identity that exists: read its recovery phrase from standard input
     #[arg(long)]
     recover: bool,
+    /// Put the keys under a passphrase, and ask for it where none is given. One that is given is used in any case
+    #[arg(long)]
+    protect: bool,
 }
 
 pub(super) fn run(context: &mut Context, args: Args) -> Result<(), Failure> {
     if let Some(name) = &args.name {
         super::checked_name(name)?;
     }
+    if args.recover && context.passphrase_fd == Some(0) {
+        return Err(Failure::usage(
+            "the recovery phrase comes from standard input, so the passphrase cannot; use another number",
+        ));
+    }
+    let passphrase = match args.protect {
+        true => Some(context.chosen()?),
+        false => context.given()?,
+    };
     let recover = args.recover.then(read_phrase).transpose()?;
     let recovered = recover.is_some();
-    let (repo, phrase) = Repo::create(context.dir()?, &Init { name: args.name, recover })?;
+    let (repo, phrase) = Repo::create(context.dir()?, &Init { name: args.name, recover, passphrase })?;
     let id = super::id::offline(&repo)?;
     let out = &mut context.out;
     if out.is_json() {

@@ -5,22 +5,26 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use indicatif::ProgressBar;
 use serde_json::json;
+use spool_proto::vault::Key;
+use spool_store::kv::{Kv as _, Rocks, rocks};
 
 use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::{format, output};
 use crate::api::pb;
 use crate::api::pb::backup_response::Step;
-use crate::repo::{Progress, Repo};
+use crate::repo::{Progress, Repo, Restore};
 
-/// Back up a repository, and put a backup back
+mod passphrase;
+
+/// Back up a repository, put a backup back, and keep keys under a passphrase
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Example:\n  spool repo backup /mnt/disk/spool-2026-11-21")]
 pub(super) enum Args {
     /// Make a backup, while the daemon runs or not
     ///
     /// The backup is the state of one moment: identity, keys, configuration and the whole database, with the hash of every file. It holds all keys: keep it as
-    /// you keep the repository. Of a running node the daemon makes it, in a directory of its machine that is not there or empty. On the disk of the repository it
+    /// you keep the repository; keys that are under a passphrase there are under it here, and to make a backup takes no passphrase. Of a running node the daemon makes it, in a directory of its machine that is not there or empty. On the disk of the repository it
     /// shares the database's files and needs little room, and shares their fate, too: copy it elsewhere.
     #[command(after_help = "Example:\n  spool repo backup /mnt/disk/spool-2026-11-21")]
     Backup {
@@ -42,12 +46,15 @@ Examples:
         #[arg(long)]
         new_peer: bool,
     },
+    #[command(subcommand)]
+    Passphrase(passphrase::Args),
 }
 
 pub(super) async fn run(context: &mut Context, args: Args) -> Result<(), Failure> {
     match args {
         Args::Backup { directory } => backup(context, &absolute(&directory)?).await,
         Args::Restore { directory, new_peer } => restore(context, directory, new_peer).await,
+        Args::Passphrase(args) => passphrase::run(context, args).await,
     }
 }
 
@@ -105,26 +112,29 @@ async fn of_running(mut client: super::context::Client, directory: &Path) -> Res
 
 fn of_closed(repo: Repo, directory: &Path, bar: &ProgressBar) -> Result<Progress, Failure> {
     let locked = repo.lock()?;
-    let store =
-        crate::node::open_store(&locked.store_dir()).map_err(|error| Failure::from(tonic::Status::from(error)))?;
+    // As files, so that it takes no passphrase.
+    let store = Rocks::open(&locked.store_dir(), &rocks::Options::default());
+    let store = store.map_err(|error| anyhow::Error::new(error).context("open the store"))?;
     let mut tell = |progress: Progress| draw(bar, progress.bytes, progress.total);
-    let done = locked.back_up(directory, |place| store.checkpoint(place), &mut tell);
+    let done = locked.back_up(directory, |place| Ok(store.checkpoint(place)?), &mut tell);
     bar.finish_and_clear();
     Ok(done?)
 }
 
 async fn restore(context: &mut Context, from: PathBuf, new_peer: bool) -> Result<(), Failure> {
     let directory = context.dir()?;
+    let passphrase = Repo::is_protected_backup(&from)?.then(|| context.passphrase(&from)).transpose()?;
     let bar = output::progress(Some(0));
     let work = tokio::task::spawn_blocking(move || {
-        let check = |store: &Path| {
-            crate::node::open_store(store).map(drop).map_err(|error| crate::repo::Error::Damaged {
+        let check = |store: &Path, key: Option<&Key>| {
+            crate::node::open_store(store, key).map(drop).map_err(|error| crate::repo::Error::Damaged {
                 path: store.into(),
                 message: format!("the database does not open: {}", crate::chain(&error)),
             })
         };
         let mut tell = |progress: Progress| draw(&bar, progress.bytes, progress.total);
-        let restored = Repo::restore(&from, &directory, new_peer, check, &mut tell);
+        let how = Restore { new_peer, passphrase: passphrase.as_ref() };
+        let restored = Repo::restore(&from, &directory, &how, check, &mut tell);
         bar.finish_and_clear();
         restored
     });

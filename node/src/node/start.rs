@@ -12,6 +12,7 @@ use spool_proto::{
     DeviceId, Identity, ThreadId,
     envelope::peer_id,
     sync::{self, Engine, Input, Now},
+    vault,
 };
 use spool_store::{Committer, Store, commit::Options as CommitOptions, kv::rocks};
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
@@ -84,7 +85,10 @@ impl Node {
                 let seed = repo.node_seed().map_err(|error| internal("read the node's key", error))?;
                 let options =
                     rocks::Options { cache_bytes: config.cache_mib as usize * 1024 * 1024, ..Default::default() };
-                let store = open_with(&repo.store_dir(), &options)?;
+                let store = {
+                    let key = repo.key().map_err(|error| internal("read the repository's key", error))?;
+                    open_with(&repo.store_dir(), &options, key)?
+                };
                 let network = network(&config, *seed);
                 Ok(Parts { identity, device, node_seed: *seed, store, network, config })
             })
@@ -227,12 +231,12 @@ impl Node {
 }
 
 /// Opens the store of a repository that no daemon runs on.
-pub(crate) fn open_store(path: &Path) -> Result<Store, Error> {
-    open_with(path, &rocks::Options::default())
+pub(crate) fn open_store(path: &Path, key: Option<&vault::Key>) -> Result<Store, Error> {
+    open_with(path, &rocks::Options::default(), key)
 }
 
-fn open_with(path: &Path, options: &rocks::Options) -> Result<Store, Error> {
-    Store::open(path, options).map_err(|error| internal("open the store", error))
+fn open_with(path: &Path, options: &rocks::Options, key: Option<&vault::Key>) -> Result<Store, Error> {
+    Store::open(path, options, key).map_err(|error| internal("open the store", error))
 }
 
 /// All threads of the store, as inputs for the engine, and in the keyring.

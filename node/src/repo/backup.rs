@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DIR/             0700
-//!   identity, node.key, device, config.toml
+//!   identity, node.key, repo.key, device, config.toml
 //!   store/               a checkpoint of the database; on the file system of the repository its files are shared and cost no room
 //!   backup.json    0600  every file with its size and SHA-256; written last
 //! ```
@@ -16,10 +16,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use spool_proto::vault::State;
 
 use super::create::make_dir;
 use super::files::{self, Access};
-use super::open::LAYOUT;
+use super::open::{LAYOUT, LAYOUT_OPEN};
+use super::secret::{IDENTITY, KEY_FILE, NODE_KEY};
 use super::{Error, Repo};
 
 /// The list of files.
@@ -29,12 +31,15 @@ pub(super) const FORMAT: u32 = 1;
 /// The directory of the database.
 pub(super) const STORE: &str = "store";
 /// What is copied beside the database. Not the token of the API, nor where it listens: the next daemon makes its own.
-const SMALL_FILES: [(&str, Access); 4] = [
-    ("identity", Access::Private),
-    ("node.key", Access::Private),
+const SMALL_FILES: [(&str, Access); 5] = [
+    (IDENTITY, Access::Private),
+    (NODE_KEY, Access::Private),
+    (KEY_FILE, Access::Private),
     ("device", Access::Shared),
     ("config.toml", Access::Shared),
 ];
+/// Those that not every repository has.
+const OPTIONAL: [&str; 2] = [KEY_FILE, "config.toml"];
 /// Bytes that are read at once; progress is told as often.
 const PIECE_BYTES: usize = 1024 * 1024;
 
@@ -117,7 +122,7 @@ impl Repo {
     /// yet. On disk when this returns; after a failure nothing is left.
     ///
     /// # Errors
-    /// [`Error::NotEmpty`], [`Error::Within`]; [`Error::Checkpoint`] with what `checkpoint` said; [`Error::Io`].
+    /// [`Error::NotEmpty`], [`Error::Within`], [`Error::Unfinished`]; [`Error::Checkpoint`] with what `checkpoint` said; [`Error::Io`].
     pub fn back_up(
         &self,
         directory: &Path,
@@ -125,13 +130,18 @@ impl Repo {
         on_progress: &mut dyn FnMut(Progress),
     ) -> Result<Progress, Error> {
         self.refuse_within(directory)?;
+        let layout = match self.key_file()?.map(|file| file.state()) {
+            None => LAYOUT_OPEN,
+            Some(State::Sealed) => LAYOUT,
+            Some(State::Sealing | State::Unsealing) => return Err(Error::Unfinished(self.dir().into())),
+        };
         let mut filling = Filling::new(directory)?;
         let store = directory.join(STORE);
         checkpoint(&store).map_err(Error::Checkpoint)?;
         for (name, access) in SMALL_FILES {
             let content = match fs::read(self.path(name)) {
-                // Only the configuration may have been removed.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && name == "config.toml" => continue,
+                // The configuration may have been removed, and not every repository has a passphrase.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && OPTIONAL.contains(&name) => continue,
                 read => zeroize::Zeroizing::new(read.map_err(Error::io("read", self.path(name)))?),
             };
             files::write(&directory.join(name), &content, access)?;
@@ -145,8 +155,7 @@ impl Repo {
         }
         sync_directory(&store)?;
         let made_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-        let list =
-            List { format: FORMAT, layout: LAYOUT, program: env!("CARGO_PKG_VERSION").into(), made_ms, files: listed };
+        let list = List { format: FORMAT, layout, program: env!("CARGO_PKG_VERSION").into(), made_ms, files: listed };
         let text = serde_json::to_string_pretty(&list).map_err(|error| Error::io("write", LIST)(error.into()))?;
         files::write(&directory.join(LIST), format!("{text}\n").as_bytes(), Access::Private)?;
         if let Some(parent) = directory.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -248,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_list_leads_nowhere_else() {
-        for good in ["identity", "config.toml", "store/000012.sst", "store/CURRENT"] {
+        for good in ["identity", "repo.key", "config.toml", "store/000012.sst", "store/CURRENT"] {
             assert_eq!(place(good).unwrap().0, Path::new(good));
         }
         for bad in [

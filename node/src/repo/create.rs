@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use spool_proto::vault::{Parameters, Passphrase, State};
 use spool_proto::{DeviceId, Identity};
 use zeroize::Zeroizing;
 
 use super::files::{self, Access};
-use super::open::LAYOUT;
+use super::open::{LAYOUT, LAYOUT_OPEN};
+use super::secret::{IDENTITY, KEY_FILE, NODE_KEY};
 use super::{Error, Repo};
 use crate::config;
 
@@ -17,6 +19,8 @@ pub struct Init {
     pub name: Option<String>,
     /// The phrase of an identity that exists already; `None` makes a new one.
     pub recover: Option<Zeroizing<String>>,
+    /// What its keys are put under; without one they lie open.
+    pub passphrase: Option<Passphrase>,
 }
 
 impl Repo {
@@ -25,7 +29,7 @@ impl Repo {
     /// # Errors
     /// [`Error::Exists`] if `dir` holds any file of a repository: nothing is overwritten, ever.
     pub fn create(dir: impl Into<PathBuf>, init: &Init) -> Result<(Self, Zeroizing<String>), Error> {
-        let repo = Self::at(dir.into());
+        let mut repo = Self::at(dir.into());
         let identity = match &init.recover {
             Some(phrase) => Identity::from_phrase(phrase).map_err(Error::Phrase)?,
             None => Identity::from_seed(random()?),
@@ -35,19 +39,22 @@ impl Repo {
         let phrase = identity.phrase();
         let node_key = Zeroizing::new(random::<32>()?);
         let node_key = Zeroizing::new(data_encoding::HEXLOWER.encode(&*node_key));
-        files::write(&repo.path("identity"), line(&phrase).as_bytes(), Access::Private)?;
-        files::write(&repo.path("node.key"), line(&node_key).as_bytes(), Access::Private)?;
+        if let Some(passphrase) = &init.passphrase {
+            repo.make_key(passphrase, Parameters::RECOMMENDED, State::Sealed)?;
+        }
+        repo.write_secret(IDENTITY, &phrase)?;
+        repo.write_secret(NODE_KEY, &node_key)?;
         files::write(&repo.path("device"), line(&new_device()?.to_string()).as_bytes(), Access::Shared)?;
         files::write(&repo.config_path(), config::template(init.name.as_deref()).as_bytes(), Access::Shared)?;
         // Last, because it is what makes the directory a repository: a crash before leaves something that is refused, not half of one.
-        files::write(&repo.path("version"), line(&LAYOUT.to_string()).as_bytes(), Access::Shared)?;
+        repo.write_layout(if repo.key.is_some() { LAYOUT } else { LAYOUT_OPEN })?;
         Ok((repo, phrase))
     }
 }
 
 /// Nothing of a repository may be there, nor a backup.
 pub(super) fn refuse_taken(repo: &Repo) -> Result<(), Error> {
-    let taken = ["version", "identity", "node.key", "device", "config.toml", "store", super::backup::LIST];
+    let taken = ["version", IDENTITY, NODE_KEY, KEY_FILE, "device", "config.toml", "store", super::backup::LIST];
     match taken.iter().any(|name| repo.path(name).symlink_metadata().is_ok()) {
         true => Err(Error::Exists(repo.dir().into())),
         false => Ok(()),

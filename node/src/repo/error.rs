@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use spool_proto::vault;
+
 use crate::model::ErrorKind;
 
 /// Why a repository could not be used.
@@ -62,6 +64,37 @@ pub enum Error {
         /// What is wrong; never the content.
         message: String,
     },
+    /// Its keys are under a passphrase, which was not given.
+    #[error(
+        "the keys of {0} are under a passphrase: give it with --passphrase-fd, in SPOOL_PASSPHRASE or as the systemd credential spool-passphrase; on a terminal it is asked for"
+    )]
+    NeedsPassphrase(PathBuf),
+    /// It is under another passphrase.
+    #[error("this is not the passphrase of {0}; nothing was changed")]
+    WrongPassphrase(PathBuf),
+    /// It has a passphrase already.
+    #[error("the keys of {0} are under a passphrase already; `spool repo passphrase change` sets another one")]
+    Protected(PathBuf),
+    /// It has no passphrase.
+    #[error("the keys of {0} are not under a passphrase; `spool repo passphrase set` puts them there")]
+    NotProtected(PathBuf),
+    /// Some of its keys are under a passphrase and others are not.
+    #[error(
+        "setting or removing the passphrase of {0} was interrupted; start its daemon or run `spool repo passphrase set` with the same passphrase, either of which finishes it"
+    )]
+    Unfinished(PathBuf),
+    /// The file with its key, or something sealed under that, does not open.
+    #[error("cannot open {path}")]
+    Vault {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: vault::Error,
+    },
+    /// The database was not sealed or unsealed to the end.
+    #[error("cannot rewrite the keys in the database; nothing is lost, the same again goes on where this ended")]
+    Reseal(#[source] spool_store::protect::Error),
     /// The recovery phrase is not one.
     #[error("this is not a recovery phrase")]
     Phrase(#[source] spool_proto::identity::PhraseError),
@@ -86,8 +119,17 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Missing(_) | Self::NoBackup(_) => ErrorKind::NotFound,
-            Self::Exists(_) | Self::NotEmpty(_) => ErrorKind::Exists,
-            Self::Backup(_) | Self::Version { .. } | Self::InUse { .. } => ErrorKind::Refused,
+            Self::Exists(_) | Self::NotEmpty(_) | Self::Protected(_) => ErrorKind::Exists,
+            Self::Backup(_)
+            | Self::Version { .. }
+            | Self::InUse { .. }
+            | Self::NeedsPassphrase(_)
+            | Self::WrongPassphrase(_)
+            | Self::NotProtected(_)
+            | Self::Unfinished(_)
+            | Self::Vault { source: vault::Error::Version(_), .. } => ErrorKind::Refused,
+            Self::Vault { source: vault::Error::Memory(_), .. } | Self::Reseal(_) => ErrorKind::Failed,
+            Self::Vault { .. } => ErrorKind::Damaged,
             Self::Damaged { .. } => ErrorKind::Damaged,
             Self::Phrase(_) | Self::Within { .. } => ErrorKind::Invalid,
             Self::Entropy(_) | Self::Checkpoint(_) | Self::Io { .. } => ErrorKind::Failed,
@@ -106,6 +148,14 @@ impl Error {
             Self::Version { .. } => "newer-repository",
             Self::InUse { .. } => "repository-in-use",
             Self::Damaged { .. } => "damaged",
+            Self::NeedsPassphrase(_) => "passphrase-needed",
+            Self::WrongPassphrase(_) => "wrong-passphrase",
+            Self::Protected(_) => "already-protected",
+            Self::NotProtected(_) => "not-protected",
+            Self::Unfinished(_) => "unfinished-passphrase",
+            Self::Vault { source: vault::Error::Version(_), .. } => "newer-repository",
+            Self::Vault { source: vault::Error::Memory(_), .. } | Self::Reseal(_) => "failed",
+            Self::Vault { .. } => "damaged",
             Self::Phrase(_) => "invalid-phrase",
             Self::Entropy(_) | Self::Checkpoint(_) | Self::Io { .. } => "failed",
         }

@@ -20,6 +20,9 @@ pub(super) enum Access {
     Shared,
 }
 
+/// Ends the name of a file under construction.
+const PART: &str = ".part";
+
 /// A file under construction: written beside its place, moved there when it is whole and on disk, removed when dropped before.
 pub(crate) struct Partial {
     file: File,
@@ -31,8 +34,8 @@ pub(crate) struct Partial {
 impl Partial {
     /// Starts a file that will be at `place`.
     pub(crate) fn create(place: &Path, private: bool) -> io::Result<Self> {
-        let name = place.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
-        let temporary = place.with_file_name(format!(".{name}.{}.part", std::process::id()));
+        let begin = Self::begin(place).ok_or(io::ErrorKind::InvalidInput)?;
+        let temporary = place.with_file_name(format!("{begin}{}{PART}", std::process::id()));
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
         #[cfg(unix)]
@@ -41,6 +44,11 @@ impl Partial {
         let _ = private;
         let file = options.open(&temporary)?;
         Ok(Self { file, temporary, place: place.into(), finished: false })
+    }
+
+    /// How the names begin of all that were to be at `place`.
+    fn begin(place: &Path) -> Option<String> {
+        Some(format!(".{}.", place.file_name()?.to_string_lossy()))
     }
 
     /// Syncs the file and moves it to its place, over what was there.
@@ -76,6 +84,61 @@ pub(super) fn write(path: &Path, content: &[u8], access: Access) -> Result<(), E
         .and_then(|mut partial| partial.write_all(content).map(|()| partial))
         .and_then(Partial::finish);
     written.map_err(Error::io("write", path))
+}
+
+/// Writes a whole file in place of one with a secret, whose old content is overwritten then: as far as the file system writes in place, nothing of it is left.
+pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let old = OpenOptions::new().write(true).open(path).ok();
+    write(path, content, Access::Private)?;
+    if let Some(old) = old {
+        // What was to be is done. A file that has another name besides is somebody's copy.
+        let _ = overwrite(old);
+    }
+    Ok(())
+}
+
+fn overwrite(mut old: File) -> io::Result<()> {
+    let data = old.metadata()?;
+    #[cfg(unix)]
+    if std::os::unix::fs::MetadataExt::nlink(&data) > 0 {
+        return Ok(());
+    }
+    io::copy(&mut io::repeat(0).take(data.len()), &mut old)?;
+    old.sync_all()
+}
+
+/// Removes a file with a secret, durably, and overwrites it then as [`replace`] does.
+pub(super) fn remove(path: &Path) -> Result<(), Error> {
+    let old = OpenOptions::new().write(true).open(path).ok();
+    fs::remove_file(path).and_then(|()| sync_parent(path)).map_err(Error::io("remove", path))?;
+    if let Some(old) = old {
+        let _ = overwrite(old);
+    }
+    Ok(())
+}
+
+/// Removes what processes that were killed have left of a file with a secret that they were writing. Nobody writes it meanwhile.
+pub(super) fn remove_unfinished(path: &Path) -> Result<(), Error> {
+    let (Some(directory), Some(begin)) = (path.parent(), Partial::begin(path)) else { return Ok(()) };
+    for entry in fs::read_dir(directory).map_err(Error::io("read", directory))? {
+        let entry = entry.map_err(Error::io("read", directory))?;
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|name| name.starts_with(&begin) && name.ends_with(PART)) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads a small file; none where there is none.
+pub(super) fn read_bytes(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(Error::io("read", path))?,
+    };
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SMALL_FILE_BYTES as usize + 1));
+    file.take(MAX_SMALL_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    Ok(Some(bytes))
 }
 
 /// Reads a small text file without its last line break.

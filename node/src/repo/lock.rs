@@ -16,7 +16,7 @@ use super::{Error, Repo};
 /// A repository that no other process uses until this is dropped, or the process is gone.
 #[derive(Debug)]
 pub struct Locked {
-    repo: Repo,
+    pub(super) repo: Repo,
     _lock: File,
 }
 

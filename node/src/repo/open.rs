@@ -3,18 +3,23 @@
 use std::path::{Path, PathBuf};
 
 use libp2p_identity::Keypair;
-use spool_proto::{DeviceId, Identity};
+use spool_proto::{DeviceId, Identity, vault::Key};
 use zeroize::Zeroizing;
 
+use super::secret::{IDENTITY, KEY_FILE, NODE_KEY};
 use super::{Error, files};
 
-/// The layout that this version writes.
-pub(super) const LAYOUT: u32 = 1;
+/// The layout of a repository whose keys lie open.
+pub(super) const LAYOUT_OPEN: u32 = 1;
+/// The layout of one that has a passphrase, or had one: programs that know only the other must not take sealed keys for damaged ones.
+pub(super) const LAYOUT: u32 = 2;
 
 /// A directory that is a repository of a layout that this version knows.
 #[derive(Debug, Clone)]
 pub struct Repo {
     dir: PathBuf,
+    /// What its secrets are sealed under; none before [`Repo::unlock`], and where they lie open.
+    pub(super) key: Option<Key>,
 }
 
 impl Repo {
@@ -28,7 +33,7 @@ impl Repo {
     /// # Errors
     /// [`Error::Missing`] where there is none, [`Error::Version`] where it is of a later version.
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, Error> {
-        let repo = Self { dir: dir.into() };
+        let repo = Self::at(dir.into());
         let found = match files::read(&repo.path("version")) {
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 return Err(match repo.path(super::backup::LIST).symlink_metadata() {
@@ -38,7 +43,7 @@ impl Repo {
             }
             read => read?,
         };
-        if found.as_str() == LAYOUT.to_string() {
+        if [LAYOUT_OPEN, LAYOUT].iter().any(|known| found.as_str() == known.to_string()) {
             return Ok(repo);
         }
         let found = found.chars().take(16).collect();
@@ -46,7 +51,7 @@ impl Repo {
     }
 
     pub(super) fn at(dir: PathBuf) -> Self {
-        Self { dir }
+        Self { dir, key: None }
     }
 
     /// The directory.
@@ -72,10 +77,10 @@ impl Repo {
     /// The owner's identity.
     ///
     /// # Errors
-    /// If the file cannot be read or is damaged.
+    /// If the file cannot be read, is damaged, or is under a passphrase and this is not [unlocked](Repo::unlock).
     pub fn identity(&self) -> Result<Identity, Error> {
-        let path = self.path("identity");
-        let phrase = files::read(&path)?;
+        let path = self.path(IDENTITY);
+        let phrase = self.secret(IDENTITY)?;
         // The error of the phrase is not shown: it could quote a word.
         Identity::from_phrase(&phrase).map_err(|_| Error::Damaged { path, message: "not a recovery phrase".into() })
     }
@@ -83,10 +88,10 @@ impl Repo {
     /// The seed of the node's key pair.
     ///
     /// # Errors
-    /// If the file cannot be read or is damaged.
+    /// As [`Repo::identity`].
     pub fn node_seed(&self) -> Result<Zeroizing<[u8; 32]>, Error> {
-        let path = self.path("node.key");
-        let text = files::read(&path)?;
+        let path = self.path(NODE_KEY);
+        let text = self.secret(NODE_KEY)?;
         let damaged = || Error::Damaged { path: path.clone(), message: "not 32 bytes in hexadecimal".into() };
         let mut seed = Zeroizing::new([0; 32]);
         let exact = data_encoding::HEXLOWER.decode_len(text.len()).is_ok_and(|len| len == seed.len());
@@ -99,7 +104,7 @@ impl Repo {
     /// The node's key pair.
     ///
     /// # Errors
-    /// If the file cannot be read or is damaged.
+    /// As [`Repo::identity`].
     pub fn node_key(&self) -> Result<Keypair, Error> {
         let damaged = |_| Error::Damaged { path: self.path("node.key"), message: "not an ed25519 key".into() };
         Keypair::ed25519_from_bytes(&mut *self.node_seed()?).map_err(damaged)
@@ -133,7 +138,7 @@ impl Repo {
         {
             use std::os::unix::fs::PermissionsExt as _;
             let mode = |path: &PathBuf| std::fs::metadata(path).map(|data| data.permissions().mode() & 0o777);
-            let secrets = [self.path("identity"), self.path("node.key"), self.path("api-token")].into_iter();
+            let secrets = [IDENTITY, NODE_KEY, KEY_FILE, "api-token"].map(|name| self.path(name)).into_iter();
             secrets
                 .filter_map(|path| mode(&path).ok().map(|mode| (path, mode)))
                 .filter(|(_, mode)| mode & 0o077 != 0)

@@ -9,16 +9,27 @@ use std::path::Path;
 
 use data_encoding::HEXLOWER;
 use spool_proto::DeviceId;
+use spool_proto::vault::{Key, Passphrase};
 use zeroize::Zeroizing;
 
 use super::backup::{FORMAT, LIST, List, Listed, Progress, STORE, digest, place, sync_directory};
 use super::create::{line, make_dir, new_device, random, refuse_taken};
 use super::files::{self, Access, Partial};
-use super::open::LAYOUT;
+use super::open::{LAYOUT, LAYOUT_OPEN};
+use super::secret::NODE_KEY;
 use super::{Error, Repo};
 
 /// Bytes of a list: RocksDB has a file for each 64 MiB, so this is for some terabytes.
 const MAX_LIST_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How a backup is put back.
+#[derive(Debug, Default)]
+pub struct Restore<'a> {
+    /// With a new peer id.
+    pub new_peer: bool,
+    /// That of the backup, if [it has one](Repo::is_protected_backup).
+    pub passphrase: Option<&'a Passphrase>,
+}
 
 /// What came of a backup.
 #[derive(Debug)]
@@ -34,23 +45,37 @@ pub struct Restored {
 }
 
 impl Repo {
-    /// Makes a repository in `directory` of the backup in `from`, with a new device id and, if `new_peer`, with a new peer id. Every file is held against the
-    /// list; `check` is given the directory of the database, to open it. After a failure nothing is left.
+    /// Whether the keys in a backup are under a passphrase.
     ///
     /// # Errors
-    /// [`Error::NoBackup`], [`Error::Exists`], [`Error::Version`]; [`Error::Damaged`] names the file that is not as it was; what `check` says.
+    /// If the backup cannot be read.
+    pub fn is_protected_backup(from: &Path) -> Result<bool, Error> {
+        Ok(Self::at(from.into()).key_file()?.is_some())
+    }
+
+    /// Makes a repository in `directory` of the backup in `from`, with a new device id. Every file is held against the list; `check` is given the directory of the
+    /// database and its key, to open it. After a failure nothing is left.
+    ///
+    /// # Errors
+    /// [`Error::NoBackup`], [`Error::Exists`], [`Error::Version`], [`Error::NeedsPassphrase`], [`Error::WrongPassphrase`]; [`Error::Damaged`] names the file that is not as it was; what `check` says.
     pub fn restore(
         from: &Path,
         directory: &Path,
-        new_peer: bool,
-        check: impl FnOnce(&Path) -> Result<(), Error>,
+        how: &Restore<'_>,
+        check: impl FnOnce(&Path, Option<&Key>) -> Result<(), Error>,
         on_progress: &mut dyn FnMut(Progress),
     ) -> Result<Restored, Error> {
         let list = read_list(from)?;
-        let repo = Self::at(directory.into());
+        let mut repo = Self::at(directory.into());
         refuse_taken(&repo)?;
+        // Before everything is copied: a wrong passphrase should not take long.
+        let mut backup = Self::at(from.into());
+        if backup.key_file()?.is_some() {
+            backup.unlock(how.passphrase.ok_or_else(|| Error::NeedsPassphrase(from.into()))?)?;
+            repo.key = backup.key;
+        }
         let was_there = directory.symlink_metadata().is_ok();
-        let result = fill(&repo, from, &list, new_peer, check, on_progress);
+        let result = fill(&repo, from, &list, how.new_peer, check, on_progress);
         if result.is_err() {
             take_away(&repo, &list, was_there);
         }
@@ -64,7 +89,7 @@ fn fill(
     from: &Path,
     list: &List,
     new_peer: bool,
-    check: impl FnOnce(&Path) -> Result<(), Error>,
+    check: impl FnOnce(&Path, Option<&Key>) -> Result<(), Error>,
     on_progress: &mut dyn FnMut(Progress),
 ) -> Result<(DeviceId, Progress), Error> {
     make_dir(repo.dir())?;
@@ -78,15 +103,15 @@ fn fill(
     // Whoever holds the files, opens them: a damage that was there when the backup was made shows now.
     repo.identity()?;
     repo.node_seed()?;
-    check(&repo.store_dir())?;
+    check(&repo.store_dir(), repo.key()?)?;
     let device = new_device()?;
     files::write(&repo.path("device"), line(&device.to_string()).as_bytes(), Access::Shared)?;
     if new_peer {
         let key = Zeroizing::new(HEXLOWER.encode(&*Zeroizing::new(random::<32>()?)));
-        files::write(&repo.path("node.key"), line(&key).as_bytes(), Access::Private)?;
+        repo.write_secret(NODE_KEY, &key)?;
     }
     // Last: it is what makes the directory a repository.
-    files::write(&repo.path("version"), line(&LAYOUT.to_string()).as_bytes(), Access::Shared)?;
+    repo.write_layout(if repo.key.is_some() { LAYOUT } else { LAYOUT_OPEN })?;
     Ok((device, progress))
 }
 

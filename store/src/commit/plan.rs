@@ -9,10 +9,13 @@ use spool_proto::{
     sync::{LogState, Write},
 };
 
+use zeroize::Zeroizing;
+
 use super::{Error, staging::Staging};
 use crate::{
     keys::{self, KEY_ID_BYTES, LogNumber, Place, ThreadNumber},
     kv::{Batch, Kv, Space},
+    secrets::Secrets,
     store::{self, Numbers},
 };
 
@@ -44,6 +47,7 @@ impl Counters {
 pub(super) struct Plan<'a> {
     staging: Staging<'a>,
     numbers: &'a Numbers,
+    secrets: &'a Secrets,
     counters: Counters,
     first: Counters,
     threads: HashMap<ThreadId, Option<ThreadNumber>>,
@@ -62,10 +66,11 @@ pub(super) struct Planned {
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(kv: &'a dyn Kv, numbers: &'a Numbers, counters: Counters) -> Self {
+    pub(super) fn new(kv: &'a dyn Kv, numbers: &'a Numbers, secrets: &'a Secrets, counters: Counters) -> Self {
         Self {
             staging: Staging::new(kv),
             numbers,
+            secrets,
             counters,
             first: counters,
             threads: HashMap::new(),
@@ -120,8 +125,10 @@ impl<'a> Plan<'a> {
                 number
             }
         };
-        let value = [&number.bytes(), state].concat();
-        self.staging.put(Space::Threads, keys::threads::by_id(id.as_bytes()), value);
+        let key = keys::threads::by_id(id.as_bytes());
+        let value = Zeroizing::new([&number.bytes(), state].concat());
+        let value = self.secrets.seal_thread(&key, &value);
+        self.staging.put(Space::Threads, key, value);
         Ok(())
     }
 

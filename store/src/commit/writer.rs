@@ -116,7 +116,7 @@ impl Writer {
     }
 
     fn plan(&self, group: &[Commit]) -> Result<Planned, Failure> {
-        let mut plan = Plan::new(self.shared.kv(), &self.shared.numbers, self.counters);
+        let mut plan = Plan::new(self.shared.kv(), &self.shared.numbers, &self.shared.secrets, self.counters);
         for (index, commit) in group.iter().enumerate() {
             for write in &commit.writes {
                 plan.add(write).map_err(|error| Failure { index, error })?;

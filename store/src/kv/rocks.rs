@@ -18,6 +18,7 @@ use rocksdb::{
 use super::{Batch, Error, Kv, Operation, Reads, Space, SpaceStatistics, Statistics, Visit};
 use crate::limits::{STALL_POLL_INTERVAL, STALL_POLLS};
 
+mod forget;
 mod reclaim;
 mod tuning;
 mod wal;
@@ -335,6 +336,10 @@ impl Kv for Rocks {
         // It makes files private to whoever runs this, like the store itself; the directory takes care of the rest.
         let checkpoint = rocksdb::checkpoint::Checkpoint::new(&self.db).map_err(write_error)?;
         checkpoint.create_checkpoint(directory).map_err(write_error)
+    }
+
+    fn forget_overwritten(&self, spaces: &[Space]) -> Result<(), Error> {
+        forget::overwritten(self, spaces)
     }
 
     fn reclaim(&self) {

@@ -205,7 +205,7 @@ fn a_store_of_a_newer_schema_is_refused_by_name_even_with_spaces_that_are_unknow
     let mut newer = rocksdb::DB::open_cf(&rocksdb::Options::default(), directory.path(), names).unwrap();
     newer.create_cf("of tomorrow", &rocksdb::Options::default()).unwrap();
     drop(newer);
-    let error = crate::Store::open(directory.path(), &rocks::Options::default()).err().unwrap();
+    let error = crate::Store::open(directory.path(), &rocks::Options::default(), None).err().unwrap();
     assert_eq!(error.to_string(), "store schema version 9 is newer than this program's 1: use a newer spool");
 }
 

@@ -27,6 +27,9 @@ pub enum Error {
     /// A key or value has not the form that it must have.
     #[error("the store is damaged: malformed {0}")]
     Malformed(&'static str),
+    /// A value does not open under the key of the repository.
+    #[error("the store is damaged: a {0} does not open under the key of the repository")]
+    Sealed(&'static str),
     /// A CID of another kind than blocks here have; the caller's fault.
     #[error(transparent)]
     Cid(#[from] block::Error),
@@ -43,7 +46,7 @@ impl Error {
     pub fn is_fatal(&self) -> bool {
         match self {
             Error::Kv(error) => error.is_fatal(),
-            Error::State { .. } | Error::Id(_) | Error::Malformed(_) => true,
+            Error::State { .. } | Error::Id(_) | Error::Malformed(_) | Error::Sealed(_) => true,
             Error::Cid(_) | Error::NoThread | Error::Setting => false,
         }
     }

@@ -6,13 +6,17 @@ use spool_proto::{
     sync::{LogState, ThreadState},
 };
 
+use zeroize::Zeroizing;
+
 use super::{Error, Store};
 use crate::{
     keys::{self, LogNumber},
     kv::Space,
+    secrets::Secrets,
 };
 
-fn thread_state(value: &[u8]) -> Result<ThreadState, Error> {
+fn thread_state(secrets: &Secrets, key: &[u8], value: &[u8]) -> Result<ThreadState, Error> {
+    let value = Zeroizing::new(secrets.open_thread(key, value)?.into_owned());
     let state = value.get(4..).ok_or(Error::Malformed("thread"))?;
     ThreadState::from_bytes(state).map_err(|source| Error::State { what: "thread", source })
 }
@@ -31,7 +35,10 @@ impl Store {
         let until = keys::after_prefix(keys::threads::BY_ID);
         let mut threads = Vec::new();
         self.collect(Space::Threads, keys::threads::BY_ID, &until, |key, value| {
-            threads.push((ThreadId::from_bytes(&key[keys::threads::BY_ID.len()..])?, thread_state(value)?));
+            threads.push((
+                ThreadId::from_bytes(&key[keys::threads::BY_ID.len()..])?,
+                thread_state(self.secrets(), key, value)?,
+            ));
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(threads)
@@ -43,8 +50,9 @@ impl Store {
     ///
     /// [`Error`].
     pub fn thread(&self, thread: &ThreadId) -> Result<Option<ThreadState>, Error> {
-        let value = self.kv().get(Space::Threads, &keys::threads::by_id(thread.as_bytes()))?;
-        value.map(|value| thread_state(&value)).transpose()
+        let key = keys::threads::by_id(thread.as_bytes());
+        let value = self.kv().get(Space::Threads, &key)?;
+        value.map(|value| thread_state(self.secrets(), &key, &value)).transpose()
     }
 
     /// The states of a thread's logs, sorted by log; none if the thread is unknown.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use spool_proto::Multiaddr;
+use spool_proto::vault::State;
 
 use super::Check;
 use crate::cli::context::Context;
@@ -32,10 +33,18 @@ pub(super) fn repository(context: &Context) -> Result<(Vec<Check>, Option<Repo>)
             return Ok((vec![Check::broken("repository", crate::chain(&error), advice)], None));
         }
     };
-    let mut checks = Vec::new();
-    match repo.node_key().map(drop).and_then(|()| repo.device().map(drop)).and_then(|()| repo.identity().map(drop)) {
-        Ok(()) => checks.push(Check::good("repository", dir.display().to_string())),
-        Err(error) => checks.push(Check::broken("repository", crate::chain(&error), "put the file back from a backup")),
+    let mut repo = repo;
+    let mut checks = vec![keys(context, &mut repo)?];
+    let secrets = match repo.is_unlocked() {
+        Ok(true) => repo.node_key().map(drop).and_then(|()| repo.identity().map(drop)),
+        // The keys themselves are not looked at without the passphrase.
+        Ok(false) | Err(_) => Ok(()),
+    };
+    match secrets.and_then(|()| repo.device().map(drop)) {
+        Ok(()) => checks.insert(0, Check::good("repository", dir.display().to_string())),
+        Err(error) => {
+            checks.insert(0, Check::broken("repository", crate::chain(&error), "put the file back from a backup"));
+        }
     }
     for (path, mode) in repo.exposed() {
         let found = format!("others on this machine can read {} (mode {mode:o})", path.display());
@@ -43,6 +52,35 @@ pub(super) fn repository(context: &Context) -> Result<(Vec<Check>, Option<Repo>)
     }
     checks.push(disk(repo.dir()));
     Ok((checks, Some(repo)))
+}
+
+/// Whether the keys are under a passphrase, and under the one that was given, if one was: nobody is asked.
+fn keys(context: &Context, repo: &mut Repo) -> Result<Check, Failure> {
+    let file = match repo.key_file() {
+        Ok(Some(file)) => file,
+        Ok(None) => {
+            let found =
+                "in the open: whoever has the disk has them (`spool repo passphrase set` puts them under a passphrase)";
+            return Ok(Check::good("keys", found));
+        }
+        Err(error) => {
+            return Ok(Check::broken("keys", crate::chain(&error), "put repo.key back from a backup"));
+        }
+    };
+    if file.state() != State::Sealed {
+        let advice = "start the daemon, or run `spool repo passphrase set` with the same passphrase";
+        return Ok(Check::doubtful("keys", "setting or removing the passphrase was interrupted", advice));
+    }
+    let cost = format!("Argon2id, {} MiB, {} passes", file.parameters().kib() / 1024, file.parameters().passes());
+    let Some(passphrase) = context.given()? else {
+        return Ok(Check::good("keys", format!("under a passphrase ({cost}), which was not given to look at them")));
+    };
+    Ok(match repo.unlock(&passphrase) {
+        Ok(()) => Check::good("keys", format!("under the passphrase that was given ({cost})")),
+        Err(error) => {
+            Check::broken("keys", crate::chain(&error), "give the one that it has, or put repo.key back from a backup")
+        }
+    })
 }
 
 fn disk(directory: &Path) -> Check {

@@ -92,7 +92,7 @@ impl Member {
         match Repo::open(&dir) {
             Ok(_) => {}
             Err(repo::Error::Missing(_)) => {
-                Repo::create(&dir, &Init { name: Some(name.clone()), recover: None })?;
+                Repo::create(&dir, &Init { name: Some(name.clone()), ..Init::default() })?;
             }
             Err(error) => return Err(error.into()),
         }
