@@ -7,6 +7,7 @@ mod clients;
 mod crowds;
 mod documents;
 mod parts;
+mod protected;
 mod report;
 mod rows;
 
@@ -43,7 +44,8 @@ pub async fn run(options: &Options, mut tell: impl FnMut(&Measured)) -> anyhow::
         let measured = (row.run)(options.clone()).await?;
         tell(&Measured::Row(measured.compare(&parts)));
     }
-    let rows: Vec<_> = documents::all().into_iter().chain(clients::all()).filter(|row| wanted(row.name)).collect();
+    let rows = documents::all().into_iter().chain(protected::all()).chain(clients::all());
+    let rows: Vec<_> = rows.filter(|row| wanted(row.name)).collect();
     if !rows.is_empty() {
         let appends = Part { name: documents::APPENDS, rate: rows::append_rate(options).await?, unit: "events/s" };
         tell(&Measured::Part(appends.clone()));

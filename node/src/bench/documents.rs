@@ -29,12 +29,12 @@ const FILM_BYTES: usize = 700;
 /// Transactions under way at once.
 const IN_FLIGHT: usize = 64;
 /// Documents of one transaction, where there are many.
-const BATCH: u64 = 100;
+pub(super) const BATCH: u64 = 100;
 /// Documents that two replicas change at the same time.
 const SHARED: u64 = 1_000;
 /// What the rates are compared with.
 pub(super) const APPENDS: &str = "appends";
-const FILMS: &str = "films";
+pub(super) const FILMS: &str = "films";
 
 pub(super) fn all() -> Vec<Measurement> {
     measurements![
@@ -68,7 +68,7 @@ fn creation(number: u64) -> DocumentWrite {
     DocumentWrite { collection: FILMS.to_owned(), id: Some(format!("film{number:09}")), if_version: None, change }
 }
 
-async fn films(node: &Node, index: &str) -> anyhow::Result<ThreadId> {
+pub(super) async fn films(node: &Node, index: &str) -> anyhow::Result<ThreadId> {
     let thread = node.create_thread(None, Variant::Raw).await?.id;
     let change = DefinitionChange { add_indexes: vec![(index.to_owned(), false)], ..DefinitionChange::default() };
     node.define(&thread, FILMS, change).await?;
@@ -76,7 +76,7 @@ async fn films(node: &Node, index: &str) -> anyhow::Result<ThreadId> {
 }
 
 /// Commits transactions, so many under way at once; returns how long it took until the effect of the last one could be read.
-async fn commit(
+pub(super) async fn commit(
     node: &Node,
     thread: &ThreadId,
     mut transactions: impl Iterator<Item = Vec<DocumentWrite>>,
@@ -103,7 +103,7 @@ async fn commit(
     }
 }
 
-fn batches(documents: u64, batch: u64) -> impl Iterator<Item = Vec<DocumentWrite>> {
+pub(super) fn batches(documents: u64, batch: u64) -> impl Iterator<Item = Vec<DocumentWrite>> {
     (0..documents / batch).map(move |first| (first * batch..(first + 1) * batch).map(creation).collect())
 }
 
@@ -129,7 +129,7 @@ async fn library(place: &TempDir, films_: u64, index: &str) -> anyhow::Result<(N
     Ok((writer, thread))
 }
 
-fn query(text: &str) -> anyhow::Result<Query> {
+pub(super) fn query(text: &str) -> anyhow::Result<Query> {
     Ok(json::parse(text)?)
 }
 

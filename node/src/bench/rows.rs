@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::FuturesOrdered};
-use spool_proto::{ThreadId, id::Variant, key_set::Scope};
+use spool_proto::{ThreadId, id::Variant, key_set::Scope, vault::Passphrase};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -31,7 +31,7 @@ const EVENT_BYTES: usize = 200;
 /// Bytes of a large body.
 const BODY_BYTES: usize = 64 * 1024;
 /// Appends under way at once.
-const IN_FLIGHT: usize = 64;
+pub(super) const IN_FLIGHT: usize = 64;
 
 type Running = Pin<Box<dyn Future<Output = anyhow::Result<Row>> + Send>>;
 
@@ -97,11 +97,19 @@ pub(super) async fn stop(node: Node, place: &TempDir, name: &str) -> anyhow::Res
 
 /// A node in this process, of a repository that may be there already.
 pub(super) async fn node(place: &TempDir, name: &str) -> anyhow::Result<Node> {
+    node_under(place, name, None).await
+}
+
+/// The same, with its keys under a passphrase if there is one.
+pub(super) async fn node_under(place: &TempDir, name: &str, passphrase: Option<&Passphrase>) -> anyhow::Result<Node> {
     let directory = repository(place, name);
-    let repo = match Repo::open(&directory) {
+    let mut repo = match Repo::open(&directory) {
         Ok(repo) => repo,
-        Err(_) => Repo::create(directory, &Init::default())?.0,
+        Err(_) => Repo::create(directory, &Init { passphrase: passphrase.cloned(), ..Init::default() })?.0,
     };
+    if let (false, Some(passphrase)) = (repo.is_unlocked()?, passphrase) {
+        repo.unlock(passphrase)?;
+    }
     let config = Config {
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse()?],
         mdns: false,
@@ -121,7 +129,7 @@ pub(super) fn options(durability: Durability) -> AppendOptions {
 }
 
 /// Appends events; returns how long it took.
-async fn append_many(
+pub(super) async fn append_many(
     node: &Node,
     thread: &ThreadId,
     events: u64,
