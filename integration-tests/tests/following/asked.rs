@@ -1,11 +1,20 @@
 //! Being asked, and what comes of it.
 
-use spool_integration_tests::{Setup, TestNode, eventually, without_addresses};
+use std::time::{Duration, SystemTime};
+
+use spool_integration_tests::{Scripted, Setup, TestNode, eventually, without_addresses};
 use spool_node::{
     config::{Allowed, Config, Follow, Token},
     model::Error,
 };
-use spool_proto::{key_set::Scope, wire::Declined};
+use spool_proto::{
+    Identity, PeerId, ThreadId,
+    id::Variant,
+    invitation::Act,
+    key_set::Scope,
+    limits::MAX_INVITATION_AGE_MILLIS,
+    wire::{Declined, InviteAnswer, Request, Response},
+};
 
 use super::support::{announces, ask, declined, offering, open};
 
@@ -115,6 +124,35 @@ async fn who_cannot_ask_is_told_why() {
     let refused = follower.add_follower(&other.address.to_string(), &thread, None).await;
     assert!(matches!(refused, Err(Error::NoReadKey(_))));
     for node in [writer, follower, other] {
+        node.stop().await;
+    }
+}
+
+/// What no honest node sends.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_that_is_too_old_too_new_or_for_another_node_is_declined_by_name() {
+    let (follower, other) = (open(190).await, open(191).await);
+    let peer = Scripted::start(192, &[]);
+    peer.connect(&follower).await;
+    let thread = ThreadId::new(Variant::Raw, [3; 32]);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_millis() as u64;
+    let invite = |to: PeerId, issued_millis: u64| {
+        let act = Act::Withdraw(thread.clone());
+        Identity::from_seed([5; 32]).invite(act, peer.peer, to, issued_millis, [1; 32]).expect("a good invitation")
+    };
+    let margin = Duration::from_secs(60).as_millis() as u64;
+    for (what, sealed, expected) in [
+        ("a good one", invite(follower.peer(), now), Declined::NotFollowed),
+        ("too old", invite(follower.peer(), now - MAX_INVITATION_AGE_MILLIS - margin), Declined::Expired),
+        ("from the future", invite(follower.peer(), now + MAX_INVITATION_AGE_MILLIS + margin), Declined::Expired),
+        ("for another node", invite(other.peer(), now), Declined::Invalid),
+        ("nothing", Vec::new(), Declined::Invalid),
+    ] {
+        let answer = peer.ask(&follower, Request::Invite { sealed: sealed.into() }).await;
+        let Ok(Response::Invite(InviteAnswer::Declined(why))) = answer else { panic!("{what}: {answer:?}") };
+        assert_eq!(why, expected, "{what}");
+    }
+    for node in [follower, other] {
         node.stop().await;
     }
 }
