@@ -13,11 +13,12 @@ UNITDIR ?= $(PREFIX)/lib/systemd/system
 # How long `make fuzz` gives each target.
 SECONDS ?= 60
 
-.PHONY: help run build install uninstall test interop bench fuzz setup
+.PHONY: help run build install uninstall test testnet interop bench fuzz setup
 
 help:
 	@echo 'make run     build a release and watch a writer, a follower and a reader'
 	@echo 'make test    everything that CI checks'
+	@echo 'make testnet six nodes in containers, one cut off and one killed (needs a Docker engine)'
 	@echo 'make interop the published JavaScript client, and an app that uses it, against a build'
 	@echo 'make build   a release, into $(TARGET_DIR)/release/spool'
 	@echo 'make install the release with manual pages, completions and a systemd unit, into PREFIX (/usr/local) under DESTDIR'
@@ -52,6 +53,9 @@ uninstall:
 
 test:
 	@scripts/test
+
+testnet:
+	@scripts/testnet
 
 interop: build
 	@SPOOL_BIN='$(TARGET_DIR)/release/spool' scripts/test-javascript
