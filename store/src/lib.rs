@@ -21,6 +21,7 @@ pub mod kv;
 pub mod limits;
 #[cfg(feature = "rocksdb")]
 pub mod protect;
+#[cfg(feature = "rocksdb")]
 mod reseal;
 pub mod schema;
 mod secrets;
