@@ -11,10 +11,8 @@ use spool_integration_tests::{PATIENCE, daemon::Repo};
 
 use super::{VARIABLE, copy};
 
-/// Between two moments at which it is killed.
-const STEP: Duration = Duration::from_millis(16);
-/// Kills of each kind, at least; a run that is done before is one, too.
-const KILLS: u32 = 4;
+/// Kills of each kind, at least.
+const KILLS: u32 = 3;
 
 /// Runs a command, and kills it so long after `begun` first holds. Whether it was killed before it was done.
 fn killed(repo: &Repo, args: &[&str], begun: impl Fn() -> bool, after: Duration) -> bool {
@@ -64,7 +62,8 @@ fn at_every_moment(whole: &Repo, args: &[&str], phrase: &str) {
         let before = (layout(&path), key(&path));
         // From the first file that it has changed.
         let begun = || (layout(&path), key(&path)) != before;
-        if !killed(&repo, args, begun, STEP * moment) {
+        // Close together at first, where it is quick, and further apart where it takes its time.
+        if !killed(&repo, args, begun, Duration::from_millis(moment * moment)) {
             break;
         }
         kills += 1;
