@@ -146,7 +146,7 @@ async fn an_invitation_that_is_too_old_too_new_or_for_another_node_is_declined_b
         ("too old", invite(follower.peer(), now - MAX_INVITATION_AGE_MILLIS - margin), Declined::Expired),
         ("from the future", invite(follower.peer(), now + MAX_INVITATION_AGE_MILLIS + margin), Declined::Expired),
         ("for another node", invite(other.peer(), now), Declined::Invalid),
-        ("nothing", Vec::new(), Declined::Invalid),
+        ("noise", vec![7; 100], Declined::Invalid),
     ] {
         let answer = peer.ask(&follower, Request::Invite { sealed: sealed.into() }).await;
         let Ok(Response::Invite(InviteAnswer::Declined(why))) = answer else { panic!("{what}: {answer:?}") };
