@@ -53,7 +53,7 @@ impl Behaviour {
                     .with_request_timeout(config.request_timeout)
                     .with_max_concurrent_streams(MAX_STREAMS_PER_CONNECTION),
             ),
-            gossip: gossip::behaviour(keypair)?,
+            gossip: gossip::behaviour(keypair, config.connections)?,
             identify: identify::Behaviour::new(
                 identify::Config::new(PROTOCOL_VERSION.to_owned(), keypair.public())
                     .with_agent_version(concat!("spool/", env!("CARGO_PKG_VERSION")).to_owned())

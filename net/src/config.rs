@@ -134,6 +134,13 @@ impl Default for Config {
     }
 }
 
+impl ConnectionLimits {
+    /// Peers that may be connected at once.
+    pub(crate) fn most_peers(&self) -> usize {
+        self.incoming.saturating_add(self.outgoing) as usize
+    }
+}
+
 impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {

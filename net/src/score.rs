@@ -35,7 +35,8 @@ impl Offence {
         match self {
             Self::MalformedRequest | Self::MalformedResponse | Self::MismatchedResponse => 30.0,
             Self::OversizeRequest => 60.0,
-            Self::RejectedGossip => 10.0,
+            // Three are less than the graylist of gossipsub, so that the fourth is heard.
+            Self::RejectedGossip => 26.0,
             Self::StalledResponse => 2.0,
             Self::GossipFlood => 0.1,
             Self::Reported { points, .. } => f64::from(points),

@@ -10,7 +10,6 @@ use libp2p::{
 };
 use spool_proto::TopicId;
 
-use super::setup::topic_score;
 use crate::{
     Event, GossipCounts, GossipId, Verdict,
     config::GossipLimits,
@@ -63,10 +62,6 @@ impl Inbox {
         }
         self.topics.insert(topic);
         let name = IdentTopic::new(topic.to_string());
-        // Before the topic is joined: what is not known to the score is not scored.
-        if let Err(error) = behaviour.set_topic_params(name.clone(), topic_score()) {
-            tracing::warn!(error, "topic is not scored");
-        }
         if let Err(error) = behaviour.subscribe(&name) {
             tracing::warn!(topic = %topic.short(), %error, "not joined");
         }

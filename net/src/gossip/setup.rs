@@ -3,16 +3,16 @@ use std::time::Duration;
 use libp2p::{
     gossipsub::{
         AllowAllSubscriptionFilter, Behaviour, ConfigBuilder, MaxCountSubscriptionFilter, Message, MessageAuthenticity,
-        MessageId, PeerScoreParams, PeerScoreThresholds, TopicScoreParams, ValidationMode, score_parameter_decay,
+        MessageId, PeerScoreParams, PeerScoreThresholds, ValidationMode, score_parameter_decay,
     },
     identity::Keypair,
 };
 use sha2::{Digest, Sha256};
 
-use crate::{Error, limits};
+use crate::{ConnectionLimits, Error, limits};
 
 /// Gossipsub for many topics whose messages are judged by the consumer.
-pub(crate) fn behaviour(keypair: &Keypair) -> Result<Behaviour, Error> {
+pub(crate) fn behaviour(keypair: &Keypair, connections: ConnectionLimits) -> Result<Behaviour, Error> {
     let config = ConfigBuilder::default()
         .validation_mode(ValidationMode::Strict)
         .validate_messages()
@@ -23,6 +23,12 @@ pub(crate) fn behaviour(keypair: &Keypair) -> Result<Behaviour, Error> {
         .max_control_messages_sent(limits::MAX_IHAVE_IDS)
         .max_ihave_messages_heartbeat(limits::MAX_IHAVE_A_SECOND)
         .connection_handler_queue_len(limits::GOSSIP_SEND_QUEUE)
+        // Whoever asks into a mesh stays. A mesh of twelve, the default, prunes all other peers of an always-on follower, and
+        // each of them asks again every minute, for every thread. A node asks six by itself, so that meshes stay small where
+        // many are connected to many.
+        .mesh_n_high(connections.most_peers() + 1)
+        // A follower has callers only: it would look for others at every heartbeat, for every thread.
+        .mesh_outbound_min(0)
         .build()
         .map_err(|error| setup(error.into()))?;
     // Not a whitelist of our own topics: filtered subscriptions are forgotten, and joining a topic later would not see
@@ -43,9 +49,10 @@ fn setup(source: Box<dyn std::error::Error + Send + Sync>) -> Error {
     Error::Transport { what: "gossipsub", source }
 }
 
+/// Topics have no scores of their own: with thousands of them for each peer they cost more than all else of an idle node, and
+/// what they would count of a quiet thread, deliveries, says nothing. Whoever sends what is invalid gets points from this crate.
 fn peer_score() -> PeerScoreParams {
     PeerScoreParams {
-        topic_score_cap: 50.0,
         // Our own points, below zero: the graylist is reached at 80, the ban at 100.
         app_specific_weight: 1.0,
         // Many devices behind one address are a household, or a test.
@@ -69,22 +76,61 @@ fn thresholds() -> PeerScoreThresholds {
     }
 }
 
-/// For a thread's topic, where hours may pass between two messages: being there counts for little, delivering little for
-/// nothing, and silence is no failure. The defaults would graylist whoever leaves the mesh of a quiet thread.
-pub(super) fn topic_score() -> TopicScoreParams {
-    TopicScoreParams {
-        topic_weight: 1.0,
-        time_in_mesh_weight: 0.01,
-        time_in_mesh_quantum: Duration::from_secs(1),
-        time_in_mesh_cap: 300.0,
-        first_message_deliveries_weight: 0.1,
-        first_message_deliveries_decay: score_parameter_decay(Duration::from_secs(10 * 60)),
-        first_message_deliveries_cap: 50.0,
-        mesh_message_deliveries_weight: 0.0,
-        mesh_failure_penalty_weight: 0.0,
-        // Four invalid messages within minutes are the graylist.
-        invalid_message_deliveries_weight: -5.0,
-        invalid_message_deliveries_decay: score_parameter_decay(Duration::from_secs(10 * 60)),
-        ..TopicScoreParams::default()
+#[cfg(test)]
+mod tests {
+    use futures::{StreamExt as _, stream::SelectAll};
+    use libp2p::{Multiaddr, Swarm, SwarmBuilder, gossipsub::IdentTopic, noise, swarm::SwarmEvent, tcp, yamux};
+
+    use super::*;
+
+    /// Several heartbeats.
+    const A_WHILE: Duration = Duration::from_secs(4);
+
+    fn node(topic: &IdentTopic) -> Swarm<Behaviour> {
+        let keypair = Keypair::generate_ed25519();
+        let mut swarm = SwarmBuilder::with_existing_identity(keypair)
+            .with_tokio()
+            .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
+            .unwrap()
+            .with_behaviour(|keypair| behaviour(keypair, ConnectionLimits::default()).unwrap())
+            .unwrap()
+            .with_swarm_config(|config| config.with_idle_connection_timeout(A_WHILE * 4))
+            .build();
+        swarm.behaviour_mut().subscribe(topic).unwrap();
+        swarm
+    }
+
+    async fn listen(swarm: &mut Swarm<Behaviour>) -> Multiaddr {
+        swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
+        loop {
+            if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
+                return address;
+            }
+        }
+    }
+
+    /// An always-on follower has more callers than a mesh takes by default, which would send most of them away, again and again.
+    #[tokio::test]
+    async fn everybody_who_asks_into_a_mesh_stays() {
+        const CALLERS: usize = 20;
+        let topic = IdentTopic::new("thread");
+        let mut hub = node(&topic);
+        let address = listen(&mut hub).await;
+        let mut callers = SelectAll::new();
+        for _ in 0..CALLERS {
+            let mut caller = node(&topic);
+            caller.dial(address.clone()).unwrap();
+            callers.push(caller);
+        }
+        let run = async {
+            loop {
+                tokio::select! {
+                    _ = hub.select_next_some() => {}
+                    _ = callers.select_next_some() => {}
+                }
+            }
+        };
+        assert!(tokio::time::timeout(A_WHILE, run).await.is_err());
+        assert_eq!(hub.behaviour().mesh_peers(&topic.hash()).count(), CALLERS);
     }
 }

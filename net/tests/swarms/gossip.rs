@@ -43,7 +43,32 @@ async fn what_is_rejected_goes_no_further_and_is_scored() {
         }
     };
     assert_eq!(received, "good", "the first that b let through");
-    assert!(b.wait_points(a.peer, 1.0).await > 9.0);
+    assert!(b.wait_points(a.peer, 1.0).await > 25.0);
+}
+
+#[tokio::test]
+async fn whoever_keeps_sending_what_is_rejected_is_blocked() {
+    let (mut a, mut b) = (Node::quiet().await, Node::quiet().await);
+    let thread = topic(1);
+    for node in [&a, &b] {
+        node.command(Command::Subscribe(thread));
+    }
+    connect(&mut a, &mut b).await;
+    heard(&a, &mut b, thread).await;
+    for strike in 0..4u32 {
+        let bad = format!("bad {strike}");
+        a.command(Command::Publish { topic: thread, data: bad.clone().into() });
+        let verdict = |received: &[u8]| if received == bad.as_bytes() { Verdict::Reject } else { Verdict::Ignore };
+        loop {
+            let (id, _, received) = message(&mut b).await;
+            b.command(Command::Judge { gossip: id, verdict: verdict(&received) });
+            if received == bad {
+                break;
+            }
+        }
+    }
+    b.wait_gone(a.peer).await;
+    assert!(b.handle.dial(a.full_address()).await.is_err());
 }
 
 #[tokio::test]

@@ -133,6 +133,34 @@ async fn who_asks_too_much_at_once_is_told_to_wait() {
     }
 }
 
+/// Each of the peers keeps to what one of them may ask.
+#[tokio::test]
+async fn requests_of_all_peers_together_are_limited_and_one_more_is_told() {
+    let mut node = Node::quiet().await;
+    let request = framed(&Request::Proofs(Vec::new()).encode().unwrap());
+    let pick = |event| match event {
+        Event::Request { inbound, .. } => Some(inbound),
+        _ => None,
+    };
+    let (mut crowd, mut inbound) = (Vec::new(), Vec::new());
+    while inbound.len() < limits::MAX_INBOUND {
+        let raw = Raw::start(Bytes::All(Vec::new())).await;
+        for _ in 0..limits::MAX_INBOUND_PER_PEER.min(limits::MAX_INBOUND - inbound.len()) {
+            raw.send(&node, Bytes::All(request.clone())).await;
+            inbound.push(node.wait("a request", pick).await);
+        }
+        crowd.push(raw);
+    }
+    let mut late = Raw::start(Bytes::All(Vec::new())).await;
+    late.send(&node, Bytes::All(request.clone())).await;
+    assert_eq!(late.answer().await.unwrap(), refusal(Refusal::Busy));
+    let answer = Response::Invite(InviteAnswer::Declined(Declined::NotOffered));
+    node.command(Command::Respond { inbound: inbound[0], response: answer.clone() });
+    assert_eq!(crowd[0].answer().await.unwrap(), framed(&answer.encode().unwrap()));
+    late.send(&node, Bytes::All(request)).await;
+    node.wait("the request, since there is room", pick).await;
+}
+
 #[tokio::test]
 async fn a_peer_that_the_consumer_finds_guilty_is_blocked() {
     let (mut a, mut b) = (Node::quiet().await, Node::quiet().await);
