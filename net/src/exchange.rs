@@ -6,6 +6,7 @@
 
 mod budget;
 mod codec;
+mod outbound;
 mod pending;
 
 use libp2p::StreamProtocol;

@@ -63,10 +63,12 @@ pub const MAX_RESPONSE_PAUSE: Duration = Duration::from_secs(10);
 pub const MAX_FRAME_BYTES: usize = wire::limits::MAX_FRAME_BYTES;
 /// Exchange streams of one connection, both directions together.
 pub const MAX_STREAMS_PER_CONNECTION: usize = 64;
-/// Requests under way to one peer: leaves room on the one connection for as many of the peer's own, and more.
+/// Requests under way to one peer; more wait. Leaves room on the one connection for as many of the peer's own, and more.
 pub const MAX_OUTBOUND_PER_PEER: usize = 24;
-/// Requests under way to all peers.
+/// Requests under way to all peers; more wait.
 pub const MAX_OUTBOUND: usize = 512;
+/// Requests to all peers that wait until others have been answered; beyond, the node itself is busy.
+pub const MAX_WAITING_REQUESTS: usize = 4_096;
 /// Unanswered requests of one peer; above, it is told that this node is busy.
 pub const MAX_INBOUND_PER_PEER: usize = 32;
 /// Unanswered requests of all peers.

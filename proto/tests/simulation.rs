@@ -231,7 +231,7 @@ impl Story {
 
     fn only_the_guilty_are_scored(&self) {
         let honest = |node: &NodeId| self.simulation.is_honest(*node);
-        let mild = ["no proof", "false heads"];
+        let mild = ["false heads"];
         let unjust: Vec<_> = self
             .simulation
             .trace

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use spool_proto::sync::{
     Durability,
-    sim::{NodeId, Part, SharedThread, Simulation},
+    sim::{LinkSettings, NodeId, Part, SharedThread, Simulation},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -45,6 +45,31 @@ fn a_thousand_unchanged_threads_cost_one_small_request() {
     assert_eq!(requests.keys().collect::<Vec<_>>(), [&"edges"], "{requests:?}");
     let (count, bytes) = requests["edges"];
     assert!(count <= 2 && bytes < 100, "both sides asked {count} times, {bytes} bytes");
+}
+
+/// The answer to a proof and what its sender asks next go by streams of their own: in some of these runs the second is faster.
+#[test]
+fn who_pushes_before_its_answer_to_a_proof_has_arrived_is_not_blamed() {
+    for seed in 0..50 {
+        let mut simulation = Simulation::new(seed);
+        simulation.set_links(LinkSettings { jitter: SECOND, ..LinkSettings::default() });
+        simulation.set_discovery(false);
+        let nodes = simulation.add_nodes();
+        let [writer, reader] = nodes;
+        let threads: Vec<_> = (0..20).map(|_| simulation.add_thread()).collect();
+        for thread in &threads {
+            simulation.join(writer, thread, Part::Writer);
+            simulation.join(reader, thread, Part::Reader);
+        }
+        simulation.run_for(SECOND);
+        simulation.connect(writer, reader);
+        for thread in &threads {
+            simulation.append(writer, thread, Durability::Sync);
+            simulation.run_for(SECOND / 10);
+        }
+        assert!(simulation.settle(SECOND * 60), "{:?}", simulation.all_differences());
+        assert!(simulation.trace.penalties.is_empty(), "seed {seed}: {:?}", simulation.trace.penalties);
+    }
 }
 
 #[test]

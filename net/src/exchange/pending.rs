@@ -2,13 +2,14 @@ use std::{collections::HashMap, io};
 
 use libp2p::{
     PeerId,
-    request_response::{
-        self, InboundFailure, InboundRequestId, Message, OutboundFailure, OutboundRequestId, ResponseChannel,
-    },
+    request_response::{self, InboundFailure, InboundRequestId, Message, OutboundFailure, ResponseChannel},
 };
 use spool_proto::wire;
 
-use super::codec::{Carried, Codec, Fault, Silent, Stalled};
+use super::{
+    codec::{Carried, Codec, Fault, Silent, Stalled},
+    outbound::{Outbound, Sent},
+};
 use crate::{Event, Failure, InboundId, RequestId, limits, out::Out, score::Offence};
 
 type Behaviour = request_response::Behaviour<Codec>;
@@ -17,17 +18,11 @@ type Incoming = request_response::Event<Carried<Result<wire::Request, Fault>>, C
 /// Requests under way, of this node and of its peers.
 #[derive(Default)]
 pub(crate) struct Pending {
-    outbound: HashMap<OutboundRequestId, Sent>,
-    outbound_of: HashMap<PeerId, usize>,
+    outbound: Outbound,
     inbound: HashMap<InboundId, Asked>,
     inbound_ids: HashMap<InboundRequestId, InboundId>,
     inbound_of: HashMap<PeerId, usize>,
     next_inbound: u64,
-}
-
-struct Sent {
-    id: RequestId,
-    kind: &'static str,
 }
 
 /// A peer's request. It stays until the answer has left, because until then the answer is in memory.
@@ -45,15 +40,12 @@ impl Pending {
         request: wire::Request,
         out: &mut Out,
     ) {
-        let of_peer = self.outbound_of.get(&peer).copied().unwrap_or_default();
-        if of_peer >= limits::MAX_OUTBOUND_PER_PEER || self.outbound.len() >= limits::MAX_OUTBOUND {
-            out.event(Event::Response { peer, id, result: Err(Failure::Busy) });
-            return;
-        }
-        let kind = request.kind();
-        let sent = behaviour.send_request(&peer, request.into());
-        self.outbound.insert(sent, Sent { id, kind });
-        *self.outbound_of.entry(peer).or_default() += 1;
+        self.outbound.send(behaviour, peer, id, request, out);
+    }
+
+    /// The last connection with a peer has closed.
+    pub(crate) fn on_gone(&mut self, peer: PeerId, out: &mut Out) {
+        self.outbound.gone(peer, out);
     }
 
     pub(crate) fn respond(&mut self, behaviour: &mut Behaviour, inbound: InboundId, response: wire::Response) {
@@ -73,10 +65,14 @@ impl Pending {
                 self.on_request(behaviour, peer, request_id, request, channel, out);
             }
             Incoming::Message { peer, message: Message::Response { request_id, response }, .. } => {
-                self.on_response(peer, request_id, response, out);
+                if let Some(sent) = self.outbound.ended(behaviour, peer, request_id) {
+                    on_response(peer, &sent, response, out);
+                }
             }
             Incoming::OutboundFailure { peer, request_id, error, .. } => {
-                self.on_failure(peer, request_id, error, out);
+                if let Some(sent) = self.outbound.ended(behaviour, peer, request_id) {
+                    on_failure(peer, sent.id, error, out);
+                }
             }
             Incoming::InboundFailure { peer, request_id, error, .. } => {
                 match error {
@@ -129,55 +125,41 @@ impl Pending {
         let _ = behaviour.send_response(channel, wire::Response::Refusal(refusal).into());
     }
 
-    fn on_response(
-        &mut self,
-        peer: PeerId,
-        request_id: OutboundRequestId,
-        response: Carried<wire::Response>,
-        out: &mut Out,
-    ) {
-        let Some(sent) = self.forget_outbound(peer, request_id) else { return };
-        let (response, _memory) = response.split();
-        let answered = response.kind();
-        let result = match response {
-            response @ wire::Response::Refusal(_) => Ok(response),
-            response if answered == sent.kind => Ok(response),
-            _ => {
-                out.offence(peer, Offence::MismatchedResponse);
-                Err(Failure::Mismatch { asked: sent.kind, answered })
-            }
-        };
-        out.event(Event::Response { peer, id: sent.id, result });
-    }
-
-    fn on_failure(&mut self, peer: PeerId, request_id: OutboundRequestId, error: OutboundFailure, out: &mut Out) {
-        let Some(sent) = self.forget_outbound(peer, request_id) else { return };
-        let failure = match error {
-            OutboundFailure::DialFailure => Failure::Unreachable,
-            OutboundFailure::Timeout => Failure::Timeout,
-            OutboundFailure::ConnectionClosed => Failure::Closed,
-            OutboundFailure::UnsupportedProtocols => Failure::Unsupported,
-            OutboundFailure::Io(error) => io_failure(error),
-        };
-        match failure {
-            Failure::Malformed(_) => out.offence(peer, Offence::MalformedResponse),
-            Failure::Stalled => out.offence(peer, Offence::StalledResponse),
-            _ => {}
-        }
-        out.event(Event::Response { peer, id: sent.id, result: Err(failure) });
-    }
-
-    fn forget_outbound(&mut self, peer: PeerId, request_id: OutboundRequestId) -> Option<Sent> {
-        let sent = self.outbound.remove(&request_id)?;
-        decrease(&mut self.outbound_of, peer);
-        Some(sent)
-    }
-
     fn forget_inbound(&mut self, peer: PeerId, request_id: InboundRequestId) {
         let Some(inbound) = self.inbound_ids.remove(&request_id) else { return };
         self.inbound.remove(&inbound);
         decrease(&mut self.inbound_of, peer);
     }
+}
+
+fn on_response(peer: PeerId, sent: &Sent, response: Carried<wire::Response>, out: &mut Out) {
+    let (response, _memory) = response.split();
+    let answered = response.kind();
+    let result = match response {
+        response @ wire::Response::Refusal(_) => Ok(response),
+        response if answered == sent.kind => Ok(response),
+        _ => {
+            out.offence(peer, Offence::MismatchedResponse);
+            Err(Failure::Mismatch { asked: sent.kind, answered })
+        }
+    };
+    out.event(Event::Response { peer, id: sent.id, result });
+}
+
+fn on_failure(peer: PeerId, id: RequestId, error: OutboundFailure, out: &mut Out) {
+    let failure = match error {
+        OutboundFailure::DialFailure => Failure::Unreachable,
+        OutboundFailure::Timeout => Failure::Timeout,
+        OutboundFailure::ConnectionClosed => Failure::Closed,
+        OutboundFailure::UnsupportedProtocols => Failure::Unsupported,
+        OutboundFailure::Io(error) => io_failure(error),
+    };
+    match failure {
+        Failure::Malformed(_) => out.offence(peer, Offence::MalformedResponse),
+        Failure::Stalled => out.offence(peer, Offence::StalledResponse),
+        _ => {}
+    }
+    out.event(Event::Response { peer, id, result: Err(failure) });
 }
 
 /// What the codec meant by an error of the stream.

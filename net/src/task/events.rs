@@ -86,6 +86,7 @@ impl Task {
         if self.peers.closed(&peer, connection) {
             tracing::debug!(%peer, "gone");
             self.gossip.on_gone(&peer);
+            self.exchange.on_gone(peer, &mut self.out);
             self.out.event(Event::PeerGone { peer });
         }
     }

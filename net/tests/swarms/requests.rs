@@ -140,25 +140,67 @@ async fn a_request_that_nobody_answers_times_out_on_both_sides() {
 }
 
 #[tokio::test]
-async fn more_requests_than_may_be_under_way_fail_as_busy_and_the_others_are_answered() {
+async fn more_requests_than_may_be_under_way_wait_and_more_than_may_wait_fail_as_busy() {
     let (mut a, mut b) = (Node::quiet().await, Node::quiet().await);
     connect(&mut a, &mut b).await;
     let surplus = 3;
-    for id in 0..(limits::MAX_OUTBOUND_PER_PEER + surplus) as u64 {
+    let all = limits::MAX_OUTBOUND_PER_PEER + limits::MAX_WAITING_REQUESTS;
+    let mut busy = Vec::new();
+    for id in 0..(all + surplus) as u64 {
         a.command(Command::Send { peer: b.peer, id: RequestId(id), request: proofs() });
+        // Fewer than the queue of commands takes.
+        if id % 512 == 0 {
+            a.handle.peers().await.unwrap();
+        }
     }
-    for _ in 0..surplus {
-        assert!(matches!(response(&mut a).await.1, Err(Failure::Busy)));
+    while busy.len() < surplus {
+        let (id, result) = response(&mut a).await;
+        assert!(matches!(result, Err(Failure::Busy)), "{id:?}: {result:?}");
+        busy.push(id.0);
     }
+    assert_eq!(busy, (all as u64..(all + surplus) as u64).collect::<Vec<_>>());
+    let mut first = Vec::new();
     for _ in 0..limits::MAX_OUTBOUND_PER_PEER {
-        let (inbound, _) = request(&mut b).await;
+        first.push(request(&mut b).await.0);
+    }
+    let more = tokio::time::timeout(Duration::from_millis(200), request(&mut b)).await;
+    assert!(more.is_err(), "the others wait: {more:?}");
+    for inbound in first {
         b.command(Command::Respond { inbound, response: Response::Proofs(Vec::new()) });
     }
-    for _ in 0..limits::MAX_OUTBOUND_PER_PEER {
-        assert!(response(&mut a).await.1.is_ok());
+    let mut answered = Vec::new();
+    for _ in 0..all - limits::MAX_OUTBOUND_PER_PEER {
+        let (inbound, _) = request(&mut b).await;
+        b.command(Command::Respond { inbound, response: Response::Proofs(Vec::new()) });
+        let (id, result) = response(&mut a).await;
+        assert!(result.is_ok(), "{result:?}");
+        answered.push(id.0);
     }
-    a.command(Command::Send { peer: b.peer, id: RequestId(99), request: proofs() });
-    let (inbound, _) = request(&mut b).await;
-    b.command(Command::Respond { inbound, response: Response::Proofs(Vec::new()) });
-    assert_eq!(response(&mut a).await.0, RequestId(99));
+    for _ in 0..limits::MAX_OUTBOUND_PER_PEER {
+        answered.push(response(&mut a).await.0.0);
+    }
+    answered.sort_unstable();
+    assert_eq!(answered, (0..all as u64).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn requests_that_wait_fail_when_the_peer_goes() {
+    let (mut a, mut b) = (Node::quiet().await, Node::quiet().await);
+    connect(&mut a, &mut b).await;
+    let all = limits::MAX_OUTBOUND_PER_PEER + 5;
+    for id in 0..all as u64 {
+        a.command(Command::Send { peer: b.peer, id: RequestId(id), request: proofs() });
+    }
+    request(&mut b).await;
+    drop(b);
+    let mut failed = Vec::new();
+    for _ in 0..all {
+        let (id, result) = response(&mut a).await;
+        let waited = id.0 >= limits::MAX_OUTBOUND_PER_PEER as u64;
+        // Nobody is dialled for what only waited.
+        assert!(if waited { matches!(result, Err(Failure::Closed)) } else { result.is_err() }, "{id:?}: {result:?}");
+        failed.push(id.0);
+    }
+    failed.sort_unstable();
+    assert_eq!(failed, (0..all as u64).collect::<Vec<_>>());
 }

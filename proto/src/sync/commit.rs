@@ -130,9 +130,9 @@ impl World {
         }
     }
 
-    fn set_durable(&mut self, id: &ThreadId, log: &LogId, head: Head, context: &Context<'_>) {
+    fn set_durable(&mut self, id: &ThreadId, log: &LogId, head: Head, context: &mut Context<'_>) {
         let Some(thread) = self.threads.get_mut(id) else { return };
-        thread.edge_changed(context.time());
+        thread.edge_changed(context);
         let Some(log) = thread.hot().and_then(|hot| hot.logs.get_mut(log)) else { return };
         log.uncommitted = log.uncommitted.saturating_sub(1);
         log.set_durable(Some(head));

@@ -41,6 +41,10 @@ impl World {
         let mut opened = Vec::new();
         let mut listed = 0;
         for node in nodes {
+            // All that two peers at rest ask each other.
+            if node.prefix == Prefix::root() && node.digest == self.root_digest(&peer, context) {
+                continue;
+            }
             let edges = self.edges_below(&peer, &node.prefix);
             if digest_of(&edges) == node.digest || listed + edges.len() > crate::wire::limits::MAX_EDGES {
                 continue;

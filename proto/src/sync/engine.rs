@@ -109,6 +109,8 @@ pub(super) struct Shared {
     pub(super) subscribed: usize,
     /// What threads that are followed for others may bring now.
     pub(super) accounts: BTreeMap<u64, Bucket>,
+    /// How often the edge of any thread has changed: a digest over many is good for as long as this stays.
+    pub(super) edge_changes: u64,
     next: u64,
 }
 
@@ -126,6 +128,7 @@ impl Shared {
             syncing: BTreeSet::new(),
             subscribed: 0,
             accounts: BTreeMap::new(),
+            edge_changes: 0,
             next: 0,
         }
     }

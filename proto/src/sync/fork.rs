@@ -184,7 +184,7 @@ impl World {
         context: &mut Context<'_>,
     ) {
         let Some(thread) = self.threads.get_mut(id) else { return };
-        thread.edge_changed(context.time());
+        thread.edge_changed(context);
         let Some(log) = thread.hot().and_then(|hot| hot.logs.get_mut(log_id)) else { return };
         let state = Arc::make_mut(&mut log.state);
         let kept = state.fork.map_or((0, [0; 32]), |fork| (fork.inert, fork.digest));
@@ -223,7 +223,7 @@ impl World {
         context: &mut Context<'_>,
     ) {
         let Some(thread) = self.threads.get_mut(id) else { return };
-        thread.edge_changed(context.time());
+        thread.edge_changed(context);
         let Some(log) = thread.hot().and_then(|hot| hot.logs.get_mut(log_id)) else { return };
         let Some(head) = head.filter(|head| head.counter == log.state.active_counter()) else { return };
         Arc::make_mut(&mut log.state).before_fork = Some(head);
@@ -268,7 +268,7 @@ impl World {
     /// Inert records or a fork are on disk: count what there is, and tell others.
     pub(super) fn inert_durable(&mut self, id: &ThreadId, log_id: &LogId, context: &mut Context<'_>) {
         let Some(thread) = self.threads.get_mut(id) else { return };
-        thread.edge_changed(context.time());
+        thread.edge_changed(context);
         let Some(log) = thread.hot().and_then(|hot| hot.logs.get_mut(log_id)) else { return };
         log.uncommitted = log.uncommitted.saturating_sub(1);
         let counter = log.state.active_counter();
@@ -312,7 +312,7 @@ impl World {
         context: &mut Context<'_>,
     ) {
         let Some(thread) = self.threads.get_mut(id) else { return };
-        thread.edge_changed(context.time());
+        thread.edge_changed(context);
         let Some(log) = thread.hot().and_then(|hot| hot.logs.get_mut(log_id)) else { return };
         log.counting = false;
         let Some(fork) = log.state.fork else { return };

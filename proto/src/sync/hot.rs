@@ -232,8 +232,9 @@ impl Thread {
     }
 
     /// To be called when anything changed that the edge covers. What is not in memory keeps its edge.
-    pub(super) fn edge_changed(&mut self, now: Duration) {
-        self.changed = now;
+    pub(super) fn edge_changed(&mut self, context: &mut Context<'_>) {
+        self.changed = context.time();
+        context.shared.edge_changes += 1;
         if let Memory::Hot(_) = self.memory {
             self.edge = None;
         }

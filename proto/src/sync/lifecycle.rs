@@ -215,7 +215,7 @@ impl World {
         let forked: Vec<_> = forked.collect();
         thread.memory = Memory::Hot(Box::new(hot));
         thread.incomplete = false;
-        thread.edge_changed(context.time());
+        thread.edge_changed(context);
         let missed = std::mem::take(&mut thread.missed);
         let peers: Vec<_> = thread.peers.iter().copied().collect();
         context.shared.unparked.extend(parked);

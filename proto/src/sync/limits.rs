@@ -6,8 +6,6 @@ use std::time::Duration;
 pub const MAX_LOGS: usize = 4_096;
 /// Logs without admission, in threads whose keys came without an admission key.
 pub const MAX_UNADMITTED_LOGS: usize = 64;
-/// Peers with a session; the network has a lower limit of connections.
-pub const MAX_SESSIONS: usize = 4_096;
 /// Inputs that wait while a thread is read from disk.
 pub const MAX_PARKED: usize = 1_024;
 /// Appends of one log that wait for the disk.

@@ -21,8 +21,8 @@ use crate::{
 /// A question that waits for its answer.
 #[derive(Debug)]
 pub(super) enum Asked {
-    /// Proofs for proofs.
-    Proofs { peer: PeerId },
+    /// Proofs for proofs of these threads.
+    Proofs { peer: PeerId, topics: Vec<TopicId> },
     /// Edges.
     Edges { peer: PeerId },
     /// A page of heads.
@@ -64,7 +64,7 @@ impl Asked {
     /// The peer that was asked; none for the store.
     pub(super) fn peer(&self) -> Option<PeerId> {
         match self {
-            Asked::Proofs { peer }
+            Asked::Proofs { peer, .. }
             | Asked::Edges { peer }
             | Asked::Heads { peer, .. }
             | Asked::Records { peer, .. }
@@ -181,14 +181,14 @@ impl World {
         context: &mut Context<'_>,
     ) -> Option<&mut Thread> {
         let proven = self.sessions.get(peer).is_some_and(|session| session.proven.contains_key(topic));
-        let thread = self.topics.get(topic).filter(|_| proven).and_then(|id| self.threads.get_mut(id));
-        if thread.is_none() {
+        let Some(id) = self.topics.get(topic).filter(|_| proven) else {
             context.refuse(inbound, Refusal::Unknown);
-            if !self.sessions.get(peer).is_some_and(|session| session.left.contains(topic)) {
+            if !self.may_believe(peer, topic, context) {
                 context.penalize(*peer, Misbehaviour::NoProof);
             }
-        }
-        thread
+            return None;
+        };
+        self.threads.get_mut(id)
     }
 
     pub(super) fn on_response(
@@ -228,7 +228,9 @@ impl World {
             session.pages = session.pages.saturating_sub(1);
         }
         match (asked, result) {
-            (Asked::Proofs { peer }, Ok(Response::Proofs(proofs))) => self.on_proofs_answer(peer, Ok(proofs), context),
+            (Asked::Proofs { peer, topics }, Ok(Response::Proofs(proofs))) => {
+                self.on_proofs_answer(peer, &topics, Ok(proofs), context);
+            }
             (Asked::Edges { peer }, Ok(Response::Edges(opened))) => self.on_edges_answer(peer, Ok(opened), context),
             (Asked::Heads { peer, thread }, Ok(Response::Heads { heads, more })) => {
                 self.on_heads(peer, &thread, heads, more, context);
@@ -267,8 +269,8 @@ impl World {
         let wrong_answer = failure.is_none();
         let failure = failure.unwrap_or(Failure::Malformed);
         let peer = match asked {
-            Asked::Proofs { peer } => {
-                self.on_proofs_answer(peer, Err(failure), context);
+            Asked::Proofs { peer, topics } => {
+                self.on_proofs_answer(peer, &topics, Err(failure), context);
                 peer
             }
             Asked::Edges { peer } => {

@@ -11,8 +11,8 @@ use super::{
     hot::Thread,
     input::Failure,
     limits::{
-        DISCOVER_INTERVAL, ENOUGH_PEERS, MAX_HEAD_REQUESTS, MAX_REQUESTS_PER_SESSION, MAX_SESSIONS, PROVE_RETRY,
-        SYNC_INTERVAL, SYNC_RETRY,
+        DISCOVER_INTERVAL, ENOUGH_PEERS, MAX_HEAD_REQUESTS, MAX_REQUESTS_PER_SESSION, PROVE_RETRY, SYNC_INTERVAL,
+        SYNC_RETRY,
     },
     pace::Pace,
     serve::Asked,
@@ -23,7 +23,7 @@ use crate::{
     PeerId,
     id::{LogId, ThreadId, TopicId},
     keys::{AccessKey, Direction},
-    wire::{Node, Prefix, Proof, Request, Response, Role, Terms, limits::MAX_PROOFS},
+    wire::{Digest, Node, Prefix, Proof, Request, Response, Role, Terms, limits::MAX_PROOFS},
 };
 
 /// What a peer says of itself in a thread.
@@ -42,6 +42,10 @@ pub(super) struct Session {
     pub(super) proven: BTreeMap<TopicId, Standing>,
     /// Threads that were proven once and are gone: what the peer asks of them is late, not impertinent.
     pub(super) left: BTreeSet<TopicId>,
+    /// Threads that the peer was shown and has not answered for: the answer was lost, and the peer may believe already.
+    unanswered: BTreeSet<TopicId>,
+    /// The digest over all of `proven`, and how many changes of edges it covers. Two peers at rest compare it every few seconds.
+    root: Option<(u64, Digest)>,
     /// A comparison of edges is under way; another one was asked for meanwhile.
     pub(super) comparing: usize,
     pub(super) compare_again: bool,
@@ -72,7 +76,9 @@ impl Session {
     pub(super) fn forget(&mut self, id: &ThreadId, topic: &TopicId) {
         if self.proven.remove(topic).is_some() {
             self.left.insert(*topic);
+            self.root = None;
         }
+        self.unanswered.remove(topic);
         self.heads_due.retain(|due| due != id);
         self.push_due.retain(|(due, _)| due != id);
         self.inert_listed.retain(|(listed, _), _| listed != id);
@@ -95,7 +101,7 @@ impl Session {
 
 impl World {
     pub(super) fn on_peer_connected(&mut self, peer: PeerId, context: &mut Context<'_>) {
-        if self.sessions.len() >= MAX_SESSIONS || self.sessions.contains_key(&peer) {
+        if self.sessions.contains_key(&peer) {
             return;
         }
         self.sessions.insert(peer, Session::default());
@@ -170,13 +176,14 @@ impl World {
         let me = context.shared.config.peer;
         let threads: Vec<_> = threads.iter().filter_map(|id| self.threads.get(id)).collect();
         for page in threads.chunks(MAX_PROOFS) {
+            let topics = page.iter().map(|thread| thread.topic()).collect();
             let proofs = page.iter().map(|thread| Proof {
                 topic: thread.topic(),
                 mac: thread.access().proof(&me, peer, Direction::Request),
                 role: thread.role(),
                 terms: thread.terms(),
             });
-            context.ask(*peer, Request::Proofs(proofs.collect()), Asked::Proofs { peer: *peer });
+            context.ask(*peer, Request::Proofs(proofs.collect()), Asked::Proofs { peer: *peer, topics });
         }
     }
 
@@ -214,10 +221,18 @@ impl World {
     pub(super) fn on_proofs_answer(
         &mut self,
         peer: PeerId,
+        topics: &[TopicId],
         answer: Result<Vec<Proof>, Failure>,
         context: &mut Context<'_>,
     ) {
-        let Ok(proofs) = answer else { return context.after(PROVE_RETRY, Timer::Prove(peer)) };
+        let Some(session) = self.sessions.get_mut(&peer) else { return };
+        let Ok(proofs) = answer else {
+            session.unanswered.extend(topics);
+            return context.after(PROVE_RETRY, Timer::Prove(peer));
+        };
+        topics.iter().for_each(|topic| {
+            session.unanswered.remove(topic);
+        });
         let me = context.shared.config.peer;
         let mut proven = false;
         for proof in proofs {
@@ -235,12 +250,24 @@ impl World {
         }
     }
 
+    /// Whether a peer has reason to believe that access to a thread is proven on both sides, though it is not here: it takes back
+    /// what it had, or its answer to what it was shown is on the way, behind what it asks already.
+    pub(super) fn may_believe(&self, peer: &PeerId, topic: &TopicId, context: &Context<'_>) -> bool {
+        let is_on_the_way =
+            |asked: &Asked| matches!(asked, Asked::Proofs { peer: to, topics } if to == peer && topics.contains(topic));
+        self.sessions
+            .get(peer)
+            .is_some_and(|session| session.left.contains(topic) || session.unanswered.contains(topic))
+            || context.shared.asked.values().any(is_on_the_way)
+    }
+
     /// Returns whether the peer is new to the thread.
     fn set_proven(&mut self, peer: PeerId, id: &ThreadId, proof: &Proof, context: &mut Context<'_>) -> bool {
         let Some(session) = self.sessions.get_mut(&peer) else { return false };
         let Some(thread) = self.threads.get_mut(id) else { return false };
         let since = session.proven.get(&proof.topic).map_or(context.time(), |standing| standing.since);
         session.proven.insert(proof.topic, Standing { role: proof.role, terms: proof.terms, since });
+        session.root = None;
         if !thread.peers.insert(peer) {
             return false;
         }
@@ -275,10 +302,24 @@ impl World {
         }
         session.comparing = 1;
         session.comparison = (context.time(), BTreeSet::new());
-        let prefix = Prefix::root();
-        let digest = self.digest(peer, &prefix);
-        let body = Request::Edges(vec![Node { prefix, digest }]);
+        let digest = self.root_digest(peer, context);
+        let body = Request::Edges(vec![Node { prefix: Prefix::root(), digest }]);
         context.ask(*peer, body, Asked::Edges { peer: *peer });
+    }
+
+    /// The digest over all threads that are proven with a peer.
+    pub(super) fn root_digest(&mut self, peer: &PeerId, context: &Context<'_>) -> Digest {
+        let changes = context.shared.edge_changes;
+        let known = self.sessions.get(peer).and_then(|session| session.root);
+        if let Some((_, digest)) = known.filter(|(covers, _)| *covers == changes) {
+            debug_assert_eq!(digest, self.digest(peer, &Prefix::root()), "no change of an edge is missed");
+            return digest;
+        }
+        let digest = self.digest(peer, &Prefix::root());
+        if let Some(session) = self.sessions.get_mut(peer) {
+            session.root = Some((changes, digest));
+        }
+        digest
     }
 
     /// One request of a comparison is answered or lost.
