@@ -3,7 +3,7 @@
 use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     time::Instant,
 };
 
@@ -161,6 +161,32 @@ fn a_repository_without_a_daemon_is_backed_up_and_replaced() {
     assert_eq!(heads(&copy).into_iter().map(|(_, counter)| counter).collect::<Vec<_>>(), [1, 1]);
 }
 
+/// The first one waits for a file of the repository that cannot be read to its end yet.
+#[test]
+fn one_backup_at_a_time_is_made_and_who_asks_for_another_is_told() {
+    let repo = Repo::new("busy");
+    let daemon = repo.start(&[]);
+    let device = repo.path().join("device");
+    let content = std::fs::read(&device).unwrap();
+    std::fs::remove_file(&device).unwrap();
+    assert!(Command::new("mkfifo").arg(&device).status().unwrap().success());
+    let [first, second] = ["first", "second"].map(|name| repo.path().with_file_name(name));
+    let mut making = repo.command(["repo", "backup", first.to_str().unwrap()]).stdout(Stdio::null()).spawn().unwrap();
+    wait_for("the first backup has begun", || first.join("store").exists());
+    let another = || repo.run(["repo", "backup", second.to_str().unwrap(), "--json"]);
+    let refused = another();
+    assert_eq!((refused.code, refused.error().1.as_str()), (Some(7), "busy"), "{refused:?}");
+    assert!(refused.error().2.contains("a backup is being made"), "{refused:?}");
+    assert!(!second.exists());
+    std::fs::write(&device, &content).unwrap();
+    std::fs::remove_file(&device).unwrap();
+    std::fs::write(&device, &content).unwrap();
+    assert_eq!(making.wait().unwrap().code(), Some(0));
+    assert_eq!(another().code, Some(0));
+    assert_eq!(std::fs::read(first.join("device")).unwrap(), content);
+    assert_eq!(daemon.stop().code(), Some(0));
+}
+
 #[test]
 fn nothing_is_overwritten_and_nothing_damaged_is_put_back() {
     let repo = Repo::new("careful");
@@ -177,6 +203,13 @@ fn nothing_is_overwritten_and_nothing_damaged_is_put_back() {
     std::fs::write(full.join("precious"), "data").unwrap();
     assert_eq!(reason(&backup(&full), 6), "not-empty");
     assert_eq!(std::fs::read_dir(&full).unwrap().count(), 1);
+    // Once `missing` was made this would be the directory that is full.
+    let around = full.join("missing/..");
+    assert_eq!(reason(&backup(&around), 2), "unclear-path");
+    let init = repo.run(["init", "--repo", repo.path().join("missing/..").to_str().unwrap(), "--json"]);
+    assert_eq!(reason(&init, 2), "unclear-path");
+    assert_eq!(std::fs::read(full.join("precious")).unwrap(), b"data");
+    assert!(!full.join("missing").exists() && !repo.path().join("missing").exists());
     assert_eq!(reason(&backup(&repo.path().join("within")), 2), "within-repository");
     assert!(!repo.path().join("within").exists());
     let good = repo.path().with_file_name("good");

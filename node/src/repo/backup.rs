@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use spool_proto::vault::State;
 
-use super::create::make_dir;
+use super::create::{make_dir, refuse_unclear};
 use super::files::{self, Access};
 use super::open::{LAYOUT, LAYOUT_OPEN};
 use super::secret::{IDENTITY, KEY_FILE, NODE_KEY};
@@ -122,13 +122,14 @@ impl Repo {
     /// yet. On disk when this returns; after a failure nothing is left.
     ///
     /// # Errors
-    /// [`Error::NotEmpty`], [`Error::Within`], [`Error::Unfinished`]; [`Error::Checkpoint`] with what `checkpoint` said; [`Error::Io`].
+    /// [`Error::NotEmpty`], [`Error::Unclear`], [`Error::Within`], [`Error::Unfinished`]; [`Error::Checkpoint`] with what `checkpoint` said; [`Error::Io`].
     pub fn back_up(
         &self,
         directory: &Path,
         checkpoint: impl FnOnce(&Path) -> Result<(), spool_store::Error>,
         on_progress: &mut dyn FnMut(Progress),
     ) -> Result<Progress, Error> {
+        refuse_unclear(directory)?;
         self.refuse_within(directory)?;
         let layout = match self.key_file()?.map(|file| file.state()) {
             None => LAYOUT_OPEN,

@@ -1,6 +1,6 @@
 //! Making a repository.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use spool_proto::vault::{Parameters, Passphrase, State};
 use spool_proto::{DeviceId, Identity};
@@ -54,11 +54,20 @@ impl Repo {
 
 /// Nothing of a repository may be there, nor a backup.
 pub(super) fn refuse_taken(repo: &Repo) -> Result<(), Error> {
+    refuse_unclear(repo.dir())?;
     let taken = ["version", IDENTITY, NODE_KEY, KEY_FILE, "device", "config.toml", "store", super::backup::LIST];
     match taken.iter().any(|name| repo.path(name).symlink_metadata().is_ok()) {
         true => Err(Error::Exists(repo.dir().into())),
         false => Ok(()),
     }
+}
+
+/// A path that goes on with `..` after what is not there is made of nothing when it is looked at, and of another directory, with all
+/// that this has, when the missing one is made.
+pub(super) fn refuse_unclear(dir: &Path) -> Result<(), Error> {
+    let missing = dir.ancestors().take_while(|above| above.symlink_metadata().is_err()).count();
+    let is_clear = !dir.components().rev().take(missing).any(|part| part == Component::ParentDir);
+    if is_clear { Ok(()) } else { Err(Error::Unclear(dir.into())) }
 }
 
 /// A fresh device id.

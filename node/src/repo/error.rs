@@ -27,6 +27,9 @@ pub enum Error {
     /// A backup goes into a directory of its own.
     #[error("{0} is not empty and nothing was changed; name a directory that is not there yet")]
     NotEmpty(PathBuf),
+    /// What is at the end of a path can be told only when there is something on the way to it.
+    #[error("{0} leaves a directory that is not there with `..`; name the place without it")]
+    Unclear(PathBuf),
     /// A backup would be lost with the repository.
     #[error("{directory} is within the repository {repo}; a backup belongs elsewhere")]
     Within {
@@ -131,7 +134,7 @@ impl Error {
             Self::Vault { source: vault::Error::Memory(_), .. } | Self::Reseal(_) => ErrorKind::Failed,
             Self::Vault { .. } => ErrorKind::Damaged,
             Self::Damaged { .. } => ErrorKind::Damaged,
-            Self::Phrase(_) | Self::Within { .. } => ErrorKind::Invalid,
+            Self::Phrase(_) | Self::Unclear(_) | Self::Within { .. } => ErrorKind::Invalid,
             Self::Entropy(_) | Self::Checkpoint(_) | Self::Io { .. } => ErrorKind::Failed,
         }
     }
@@ -144,6 +147,7 @@ impl Error {
             Self::Backup(_) => "is-a-backup",
             Self::NoBackup(_) => "no-backup",
             Self::NotEmpty(_) => "not-empty",
+            Self::Unclear(_) => "unclear-path",
             Self::Within { .. } => "within-repository",
             Self::Version { .. } => "newer-repository",
             Self::InUse { .. } => "repository-in-use",
