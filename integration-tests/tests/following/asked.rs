@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use futures::future::join_all;
 use spool_integration_tests::{Scripted, Setup, TestNode, eventually, without_addresses};
 use spool_node::{
     config::{Allowed, Config, Follow, Token},
@@ -124,6 +125,50 @@ async fn who_cannot_ask_is_told_why() {
     let refused = follower.add_follower(&other.address.to_string(), &thread, None).await;
     assert!(matches!(refused, Err(Error::NoReadKey(_))));
     for node in [writer, follower, other] {
+        node.stop().await;
+    }
+}
+
+/// Invitations are taken one after another, and few of them wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_that_is_asked_too_much_at_once_says_so_and_takes_it_later() {
+    const WRITERS: u64 = 3;
+    const THREADS: usize = 16;
+    let follower = open(200).await;
+    let address = follower.address.to_string();
+    let (mut writers, mut threads) = (Vec::new(), Vec::new());
+    for number in 0..WRITERS {
+        let writer = TestNode::start(201 + number).await;
+        writer.connect_to(&follower).await;
+        for thread in 0..THREADS {
+            threads.push((number as usize, writer.thread_with_name(&format!("{thread}")).await));
+        }
+        writers.push(writer);
+    }
+    let ask = |(writer, thread): &(usize, ThreadId)| {
+        let (writer, thread, address) = (&writers[*writer], thread.clone(), &address);
+        async move { writer.add_follower(address, &thread, None).await }
+    };
+    let answers = join_all(threads.iter().map(ask)).await;
+    let mut refused = Vec::new();
+    for (asked, answer) in threads.iter().zip(answers) {
+        match answer {
+            Ok(_) => {}
+            Err(Error::Declined { why: Declined::Busy, .. }) => refused.push(asked),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(
+        !refused.is_empty() && refused.len() < threads.len(),
+        "{} of {} were declined",
+        refused.len(),
+        threads.len()
+    );
+    for asked in refused {
+        ask(asked).await.expect("it is not busy any more");
+    }
+    assert_eq!(follower.list_followed().len(), threads.len());
+    for node in writers.into_iter().chain([follower]) {
         node.stop().await;
     }
 }
