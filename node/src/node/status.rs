@@ -210,12 +210,10 @@ impl Node {
                 stat.threads += 1;
                 stat.logs += thread.logs;
                 stat.records += thread.records;
+                stat.inert += thread.inert;
                 stat.blocks += thread.blocks;
                 stat.block_bytes += thread.block_bytes;
                 stat.missing_blocks += thread.wanted;
-                for (_, state) in store.log_states(&keys.thread).map_err(crate::node::threads::storage)? {
-                    stat.inert += state.fork.map_or(0, |fork| fork.inert);
-                }
             }
             Ok(stat)
         })

@@ -27,6 +27,8 @@ pub struct ThreadStatistics {
     pub logs: u64,
     /// Records on main chains.
     pub records: u64,
+    /// Records that do not count since their logs are forked.
+    pub inert: u64,
     /// Blocks that are here.
     pub blocks: u64,
     /// Their bytes.
@@ -99,6 +101,7 @@ impl Store {
         for (_, state) in self.log_states(thread)? {
             statistics.logs += 1;
             statistics.records += state.counter();
+            statistics.inert += state.fork.map_or(0, |fork| fork.inert);
         }
         let prefix = keys::references::of_thread(number);
         self.collect(Space::References, &prefix, &keys::after_prefix(&prefix), |key, _| {
