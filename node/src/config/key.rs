@@ -159,7 +159,7 @@ impl Key {
                 "Part in the distributed hash table: \"auto\" (a client until reachable from outside), \"client\", \"server\" or \"off\"."
             }
             Self::Relay => "\"client\" (be reachable through relays), \"server\" (also relay for others) or \"off\".",
-            Self::MaxConnections => "Connections in all, 1 to 100000.",
+            Self::MaxConnections => "Connections that others open, 1 to 100000; this node opens as many at the most.",
             Self::MaxConnectionsPerPeer => "Connections with one peer, 1 to 16.",
             Self::Api => {
                 "Where the gRPC interface listens. Port 0 takes a free one; the commands find it through the repository."

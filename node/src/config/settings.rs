@@ -34,7 +34,7 @@ pub struct Config {
     pub dht: Dht,
     /// Part in relaying.
     pub relay: Relay,
-    /// Connections in all.
+    /// Connections that others open, and as many that this node opens.
     pub max_connections: u32,
     /// Connections with one peer.
     pub max_connections_per_peer: u32,
