@@ -2,9 +2,19 @@
 
 use std::{fs, path::Path};
 
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use spool_integration_tests::{Setup, TestNode, copy_of, eventually, without_addresses};
-use spool_node::model::{AppendOptions, Error, ErrorKind, Receipt};
-use spool_proto::{Cid, LogId, ThreadId, key_set::Scope};
+use spool_node::model::{AppendOptions, Error, ErrorKind, ImportStep, Receipt};
+use spool_proto::{
+    Cid, LogId, ThreadId,
+    key_set::Scope,
+    sync::{BatchId, Durability, Fork, Write},
+};
+use spool_store::{
+    Store,
+    commit::{Commit, Committer, Options},
+};
 
 /// Everything two peers must agree on about a forked log.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,6 +46,22 @@ async fn refusal(node: &TestNode, thread: &ThreadId) -> Option<Error> {
     match pending {
         Err(error) => Some(error),
         Ok(pending) => pending.await.err(),
+    }
+}
+
+async fn export(node: &TestNode, thread: &ThreadId) -> Bytes {
+    let pieces = node.export(thread).await.expect("the thread is here");
+    let all: Vec<Bytes> = pieces.try_collect().await.expect("it can be read");
+    all.concat().into()
+}
+
+/// Records that came in, and the logs that are forked.
+async fn import(node: &TestNode, thread: &ThreadId, archive: &Bytes) -> (u64, Vec<LogId>) {
+    let content = stream::iter([Ok(archive.clone())]).boxed();
+    let steps: Vec<_> = node.import(thread, content).await.expect("the thread is here").collect().await;
+    match steps.into_iter().last().expect("it ends") {
+        Ok(ImportStep::Done(report)) => (report.records, report.forked),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -258,6 +284,17 @@ async fn a_restored_copy_that_writes_before_it_meets_anybody_forks_and_is_told()
         .await;
         assert_eq!(seen.fork, 3);
     }
+    // The file of such a log is as good as any.
+    for from in [&restored, &follower] {
+        let archive = export(from, &thread).await;
+        let reader = TestNode::start(402).await;
+        let ticket = from.ticket(&thread, Scope::Follow).await;
+        reader.join(&without_addresses(&ticket, Vec::new()), None).await.expect("a good ticket");
+        assert_eq!(import(&reader, &thread, &archive).await, (2, vec![last.log]));
+        assert_eq!(view(&reader, &thread, &last.log).await, view(from, &thread, &last.log).await);
+        assert!(export(&reader, &thread).await == archive, "the same bytes from there");
+        reader.stop().await;
+    }
     is_closed(&restored, &thread).await;
     assert_eq!(follower.score(&restored.peer()).await, Some(-0.0), "a fork is no peer's misbehaviour");
     restored.new_device().await.expect("a new device id");
@@ -265,4 +302,34 @@ async fn a_restored_copy_that_writes_before_it_meets_anybody_forks_and_is_told()
     follower.has_record(&next).await;
     restored.stop().await;
     follower.stop().await;
+}
+
+/// A fork is written down before the record that proves it, and before it is known where what counts ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_the_moment_in_which_a_fork_is_found_a_file_has_what_counts() {
+    let node = TestNode::start(500).await;
+    let thread = node.thread_with_name("just found").await;
+    let log = node.write_many(&thread, 5).await.log;
+    let setup = node.setup.clone();
+    node.stop().await;
+    {
+        let store = Store::with_kv(setup.kv.clone()).expect("the store opens");
+        let mut state = store.log_state(&thread, &log).expect("readable").expect("the log is there");
+        state.fork = Some(Fork { counter: 4, inert: 0, digest: [0; 32] });
+        let write = Write::Log { thread: thread.clone(), log, state: state.into() };
+        let committer = Committer::spawn(&store, Options::default(), |_| {}).expect("the only one");
+        let commit = Commit { batch: BatchId(1), durability: Durability::Sync, writes: vec![write] };
+        committer.handle().submit(commit).expect("it runs");
+        committer.shutdown();
+    }
+    let node = setup.start().await;
+    let archive = export(&node, &thread).await;
+    let reader = TestNode::start(501).await;
+    let ticket = node.ticket(&thread, Scope::Read).await;
+    reader.join(&without_addresses(&ticket, Vec::new()), None).await.expect("a good ticket");
+    assert_eq!(import(&reader, &thread, &archive).await, (3, Vec::new()));
+    assert_eq!(reader.bodies(&thread).await.len(), 3);
+    for node in [node, reader] {
+        node.stop().await;
+    }
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, stream::BoxStream};
-use spool_proto::{Cid, ThreadId, block};
+use spool_proto::{Cid, LogId, ThreadId, block};
 use spool_store::{Store, store::Page};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -113,13 +113,20 @@ fn active(log: &IndexedLog) -> u64 {
 fn index(store: &Store, thread: &ThreadId) -> Result<(Index, Vec<Cid>), Error> {
     let (mut logs, mut heads) = (Vec::new(), Vec::new());
     for (log, state) in store.log_states(thread).map_err(storage)? {
-        let mut indexed =
-            IndexedLog { log, records: Vec::new(), fork: state.fork.map_or(0, |fork| fork.counter), inert: Vec::new() };
-        each_record(store, thread, log, state.active_counter(), &mut |key, _| {
+        let fork = match state.fork {
+            Some(fork) if is_proven(store, thread, &log, fork.counter)? => fork.counter,
+            _ => 0,
+        };
+        let mut indexed = IndexedLog { log, records: Vec::new(), fork, inert: Vec::new() };
+        // Not the head that the state names: right after a fork was found it may not name one.
+        let (mut seen, mut head) = (0, None);
+        each_record(store, thread, log, state.active_counter(), &mut |key, bytes| {
             count(&mut indexed.records, key, 1);
+            seen += 1;
+            head = (seen == state.active_counter()).then(|| block::cid(bytes));
             Ok(())
         })?;
-        if active(&indexed) != state.active_counter() {
+        if seen != state.active_counter() {
             return Err(Error::Storage(format!("a record of log {log} is missing on this node's disk").into()));
         }
         if indexed.fork > 0 {
@@ -128,21 +135,21 @@ fn index(store: &Store, thread: &ThreadId) -> Result<(Index, Vec<Cid>), Error> {
                 Ok(())
             })?;
         }
-        heads.extend(state.active_head().map(|head| head.cid));
+        heads.extend(head);
         logs.push(indexed);
     }
     Ok((Index { thread: thread.clone(), logs, blocks: 0 }, heads))
 }
 
+/// Whether both records that prove a fork are here: right after it was found one may be on its way to the disk.
+fn is_proven(store: &Store, thread: &ThreadId, log: &LogId, fork: u64) -> Result<bool, Error> {
+    let proof = store.inert(thread, log, fork, None, Page { count: 2, ..PAGE }).map_err(storage)?.records;
+    Ok(proof.len() == 2 && proof.iter().all(|record| record.counter == fork))
+}
+
 type Visit<'a> = dyn FnMut(spool_proto::KeyId, &[u8]) -> Result<(), Error> + 'a;
 
-fn each_record(
-    store: &Store,
-    thread: &ThreadId,
-    log: spool_proto::LogId,
-    until: u64,
-    visit: &mut Visit<'_>,
-) -> Result<(), Error> {
+fn each_record(store: &Store, thread: &ThreadId, log: LogId, until: u64, visit: &mut Visit<'_>) -> Result<(), Error> {
     let mut after = 0;
     while let Some(run) = store.records(thread, &log, after, until, PAGE).map_err(storage)? {
         for record in &run.records {
@@ -153,13 +160,7 @@ fn each_record(
     Ok(())
 }
 
-fn each_inert(
-    store: &Store,
-    thread: &ThreadId,
-    log: spool_proto::LogId,
-    fork: u64,
-    visit: &mut Visit<'_>,
-) -> Result<(), Error> {
+fn each_inert(store: &Store, thread: &ThreadId, log: LogId, fork: u64, visit: &mut Visit<'_>) -> Result<(), Error> {
     let mut after = None;
     loop {
         let page = store.inert(thread, &log, fork, after, PAGE).map_err(storage)?;
