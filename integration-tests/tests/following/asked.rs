@@ -9,7 +9,7 @@ use spool_node::{
     model::Error,
 };
 use spool_proto::{
-    Identity, PeerId, ThreadId,
+    Identity, Multiaddr, PeerId, ThreadId,
     id::Variant,
     invitation::Act,
     key_set::Scope,
@@ -62,6 +62,27 @@ async fn a_follower_that_was_asked_serves_readers_when_the_writer_is_gone_for_go
     for node in [early, newcomer, follower] {
         node.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_device_announces_who_follows_though_it_has_written_nothing_yet() {
+    let writer = TestNode::start(430).await;
+    let thread = writer.thread_with_name("moved").await;
+    let follower = open(431).await;
+    ask(&writer, &follower, &thread).await;
+    announces(&writer, &thread, &follower.peer(), true).await;
+    // Twice: the first may be told because the node has just started.
+    for logs in [2, 3] {
+        writer.new_device().await.expect("a new device id");
+        eventually("the new log announces the follower", || async {
+            let there = follower.thread(&thread).await.ok()?.logs;
+            let told = |address: &Multiaddr| address.to_string().ends_with(&follower.peer().to_string());
+            (there.len() == logs && there.iter().all(|log| log.addresses.iter().any(told))).then_some(())
+        })
+        .await;
+    }
+    writer.stop().await;
+    follower.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,7 +153,8 @@ async fn who_cannot_ask_is_told_why() {
 /// Invitations are taken one after another, and few of them wait.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_that_is_asked_too_much_at_once_says_so_and_takes_it_later() {
-    const WRITERS: u64 = 3;
+    // Many more than wait and are under way, however soon one is taken.
+    const WRITERS: u64 = 8;
     const THREADS: usize = 16;
     let follower = open(200).await;
     let address = follower.address.to_string();

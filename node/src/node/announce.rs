@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use spool_proto::{
-    Multiaddr, ThreadId,
+    Address, Multiaddr, ThreadId,
     event::Kind,
     limits::MAX_ADDRESSES,
     record::Control,
@@ -28,9 +28,6 @@ impl Node {
             tokio::time::sleep(ANNOUNCE_DELAY).await;
             let Ok(addresses) = self.addresses().await else { return };
             let public: Vec<Multiaddr> = addresses.announced.into_iter().filter(is_public_enough).collect();
-            if public.is_empty() {
-                continue;
-            }
             for keys in self.keyring().all() {
                 self.announce_in(&keys, &public).await;
             }
@@ -46,16 +43,24 @@ impl Node {
 
     /// Appends an announcement to this node's log in a thread if it has one with records in it and other addresses, or followers.
     async fn announce_in(&self, keys: &Keys, public: &[Multiaddr]) {
-        let followers = self.follower_addresses(&keys.thread);
-        let own_part = if followers.is_empty() { MAX_ADDRESSES } else { OWN_ADDRESSES };
-        let own_part = public.iter().take(own_part).cloned();
-        let addresses: Vec<_> = own_part.chain(followers.iter().cloned()).take(MAX_ADDRESSES).collect();
         let Some(own) = &keys.own else { return };
         let (node, thread, log) = (self.clone(), keys.thread.clone(), *own.log());
         let state = self.blocking(move || node.store().log_state(&thread, &log).map_err(super::threads::storage));
         let Ok(state) = state.await else { return };
         let state = state.unwrap_or_default();
-        if (state.head.is_none() && followers.is_empty()) || state.addresses().eq(addresses.iter().cloned()) {
+        let followers = self.follower_addresses(&keys.thread);
+        if state.head.is_none() && followers.is_empty() {
+            return;
+        }
+        let me = self.info().peer;
+        let own_part: Vec<_> = match public {
+            // Nobody can reach this node, which may be so for a moment only: what was told stays.
+            [] => state.addresses().filter(|address| Address::from(address.clone()).peer() == Some(me)).collect(),
+            _ => public.to_vec(),
+        };
+        let most = if followers.is_empty() { MAX_ADDRESSES } else { OWN_ADDRESSES };
+        let addresses: Vec<_> = own_part.into_iter().take(most).chain(followers).take(MAX_ADDRESSES).collect();
+        if state.addresses().eq(addresses.iter().cloned()) {
             return;
         }
         let append = Append {

@@ -115,6 +115,8 @@ impl Node {
         self.keyring().set_device(device);
         self.call(Call::NewDevice).await?;
         self.home().changed();
+        // Its new logs announce who follows.
+        self.address_keeper().own.notify_one();
         Ok(device)
     }
 
