@@ -64,6 +64,6 @@ pub struct SyncSummary {
     pub peers: u32,
     /// Peers that could not be asked.
     pub failed: u32,
-    /// Whether every peer that answered has the same heads now and no block is missing.
+    /// Whether all that the peers who answered have is here, and no block is missing.
     pub complete: bool,
 }

@@ -104,13 +104,14 @@ impl Run {
                 }
             }
         }
-        let complete = self.peer_events().await? && waiting.is_empty();
+        self.peer_events().await?;
         let end = self.standing().await?;
         if let (Some(thread), 0) = (&self.single, peers) {
             return Err(Error::Unreachable(thread.clone()));
         }
         let progress = progress(&start, &end);
-        let complete = complete && end.missing == 0 && end.blocks_missing == 0;
+        // Not whether peers have the same: what is written here goes on its way to them by itself.
+        let complete = waiting.is_empty() && end.missing == 0 && end.blocks_missing == 0;
         let summary = SyncSummary { progress, peers: peers as u32, failed: failed as u32, complete };
         self.send(SyncEvent::Done(summary)).await;
         Ok(())
@@ -126,26 +127,25 @@ impl Run {
         self.node.inspect(move |engine| threads.iter().filter_map(|thread| engine.status(thread)).collect()).await
     }
 
-    /// Tells for each peer whether it has the same by now. Returns whether all have.
-    async fn peer_events(&self) -> Result<bool, Error> {
+    /// Tells for each peer whether it has the same by now.
+    async fn peer_events(&self) -> Result<(), Error> {
         let mut shares: BTreeMap<PeerId, (u32, bool)> = BTreeMap::new();
         for status in self.statuses().await? {
             for peer in &status.peers {
-                let behind = status.logs.iter().flatten().any(|log| {
+                let differs = status.logs.iter().flatten().any(|log| {
                     let here = log.head.map_or(0, |head| head.counter);
                     peer.heads.iter().any(|(id, there)| *id == log.log && *there != here)
                 });
                 let share = shares.entry(peer.peer).or_insert((0, true));
                 share.0 += 1;
-                share.1 &= !behind;
+                share.1 &= !differs;
             }
         }
-        let equal = shares.values().all(|(_, equal)| *equal);
         for (peer, (threads, equal)) in shares {
             let outcome = if equal { SyncOutcome::Equal } else { SyncOutcome::Shares(threads) };
             self.send(SyncEvent::Peer { peer, outcome }).await;
         }
-        Ok(equal)
+        Ok(())
     }
 
     async fn standing(&self) -> Result<Standing, Error> {
