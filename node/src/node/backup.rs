@@ -29,7 +29,6 @@ impl Node {
         let (sender, steps) = mpsc::channel(4);
         let store = self.store().clone();
         tokio::task::spawn_blocking(move || {
-            let _permit = permit;
             let mut told = Instant::now();
             let mut tell = |progress| {
                 if told.elapsed() >= PROGRESS_INTERVAL {
@@ -43,6 +42,8 @@ impl Node {
                 Ok(done) => tracing::info!(files = done.files, bytes = done.bytes, "backup made"),
                 Err(error) => tracing::warn!(error = crate::chain(error), "no backup was made"),
             }
+            // Before the caller hears: it may ask for another one at once.
+            drop((store, permit));
             // The caller may have gone.
             let _ = sender.blocking_send(made.map(BackupStep::Done).map_err(Error::from));
         });
