@@ -290,7 +290,7 @@ pub(crate) fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> (T, Du
         if let Some(seen) = look() {
             return (seen, begun.elapsed());
         }
-        assert!(begun.elapsed() < 2 * PATIENCE, "waited in vain: {what}");
+        assert!(begun.elapsed() < 4 * PATIENCE, "waited in vain: {what}");
         thread::sleep(LOOK_AGAIN);
     }
 }

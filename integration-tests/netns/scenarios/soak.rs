@@ -43,6 +43,8 @@ struct Soak {
     kills: u32,
     partitions: u32,
     footprints: Vec<[Footprint; 2]>,
+    /// Scores of peers that were blocked whenever somebody looked.
+    blocked: Vec<f64>,
 }
 
 impl Soak {
@@ -63,7 +65,18 @@ impl Soak {
         hosts[0].text(&["db", "define", "net", "notes", "--index", "at"]);
         let down = vec![None; hosts.len()];
         let footprints = Vec::new();
-        Self { world, rng, hosts, down, apart: None, events: 0, kills: 0, partitions: 0, footprints }
+        Self {
+            world,
+            rng,
+            hosts,
+            down,
+            apart: None,
+            events: 0,
+            kills: 0,
+            partitions: 0,
+            footprints,
+            blocked: Vec::new(),
+        }
     }
 
     fn intruder(&mut self) -> Intruder {
@@ -139,6 +152,7 @@ impl Soak {
     }
 
     fn look(&mut self) {
+        self.blocked.extend(self.hosts.iter().flat_map(Host::blocked));
         self.footprints.push([self.hosts[FOLLOWER].footprint(), self.hosts[READER].footprint()]);
     }
 
@@ -215,20 +229,21 @@ fn nodes_that_are_killed_cut_off_and_attacked_end_equal() {
         }
     }
     soak.look();
-    let judged: Vec<_> = soak.hosts.iter().map(Host::blocked).collect();
     let tally = intruder.stop();
     soak.heal();
     let took = soak.agree();
     say(&format!(
-        "{} events, {} kills, {} partitions; {tally:?}; blocked, with their scores: {judged:?}; equal {:.1} s after the end",
+        "{} events, {} kills, {} partitions; {tally:?}; peers seen to be blocked at {} looks, with scores of {:?} and lower; equal {:.1} s after the end",
         soak.events,
         soak.kills,
         soak.partitions,
+        soak.blocked.len(),
+        soak.blocked.iter().copied().reduce(f64::max),
         took.as_secs_f64()
     ));
     assert!(soak.events > seconds / 4 && tally.attacks > 3, "hardly anything happened");
     assert!(tally.cut_off > 0, "nobody hung up on the intruder");
-    let scores: Vec<f64> = judged.into_iter().flatten().collect();
+    let scores = &soak.blocked;
     assert!(!scores.is_empty() && scores.iter().all(|score| *score < 0.0), "no blocked peer is to be seen: {scores:?}");
     soak.is_flat();
 }

@@ -1,6 +1,6 @@
 //! Am I synced?
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use spool_integration_tests::{PATIENCE, TestNode, eventually};
 use spool_node::model::{Durable, Error, ThreadStanding};
@@ -30,10 +30,8 @@ async fn an_append_waits_for_followers_or_says_how_many_have_it() {
     assert_eq!(wait(2, PATIENCE).await.expect("in time"), Durable { durable: 2, followers: 2 });
     one.has_record(&receipt).await;
     two.has_record(&receipt).await;
-    let start = Instant::now();
     let refused = wait(3, Duration::from_millis(300)).await.expect_err("there are two");
     assert!(matches!(refused, Error::NotInTime { durable: 2, followers: 2, wanted: 3 }), "{refused}");
-    assert!(start.elapsed() < PATIENCE);
     // One stops: what it has stays known, what comes after that it has not.
     two.stop().await;
     let later = writer.write(&thread, "not everywhere").await;

@@ -24,7 +24,7 @@ async fn without_a_proof_a_thread_is_like_one_that_is_not_there() {
     let mut writer = Writer::new(5_101, &scene.thread, &scene.keys);
     writer.append(b"pushed by a stranger");
     let cid = writer.head().cid.expect("one record");
-    // Six requests about the thread and six about none, so few that the victim does not hang up in between.
+    // Five requests about the thread and five about none, so few that the victim does not hang up in between.
     for ask in [
         (|topic, _, _, _| Request::Heads { topic, after: None }) as fn(TopicId, LogId, Cid, Envelope) -> Request,
         |topic, log, _, _| Request::Records { topic, log, after: 0, until: 1 },
@@ -51,16 +51,15 @@ async fn without_a_proof_a_thread_is_like_one_that_is_not_there() {
     // Edges are compared over what is proven: of nothing, nothing differs.
     let nodes = vec![Node { prefix: Prefix::root(), digest: [1; 16] }];
     let edges = stranger.ask(&scene.victim, Request::Edges(nodes)).await.expect("an answer");
-    if let Response::Edges(opened) = edges {
-        let listed: usize = opened
-            .iter()
-            .map(|opened| match &opened.contents {
-                Contents::Edges(edges) => edges.len(),
-                Contents::Children(children) => children.iter().filter(|child| **child != [0; 16]).count(),
-            })
-            .sum();
-        assert_eq!(listed, 0, "a stranger learns of no thread");
-    }
+    let Response::Edges(opened) = edges else { panic!("{edges:?}") };
+    let listed: usize = opened
+        .iter()
+        .map(|opened| match &opened.contents {
+            Contents::Edges(edges) => edges.len(),
+            Contents::Children(children) => children.iter().filter(|child| **child != [0; 16]).count(),
+        })
+        .sum();
+    assert_eq!(listed, 0, "a stranger learns of no thread");
     assert_eq!(scene.victim.head(&scene.thread, &writer.log).await, 0);
     scene.goes_on().await;
     scene.stop().await;
@@ -105,7 +104,8 @@ async fn a_gossip_flood_ends_in_a_ban() {
         attacker.was_dropped_by(&scene.victim.peer()).then_some(())
     })
     .await;
-    assert_eq!(scene.victim.score(&attacker.peer).await, None, "banned");
+    // It may be connected for a moment still.
+    eventually("banned", || async { scene.victim.score(&attacker.peer).await.is_none().then_some(()) }).await;
     let peers = scene.victim.peers().await.expect("the node runs");
     let banned = peers.iter().find(|info| info.peer == attacker.peer).expect("the operator can see who it was");
     assert!(banned.blocked_for.is_some_and(|rest| !rest.is_zero()) && banned.score < -90.0, "{banned:?}");
@@ -116,7 +116,6 @@ async fn a_gossip_flood_ends_in_a_ban() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_oversize_frame_is_not_read_and_is_scored() {
     let scene = Scene::new(8_000).await;
-    let victim = scene.victim.peer();
     let mut raw = Raw::start(8_100, |_, _, _| Answer::All(framed(&[])));
     // Announced, not sent: whoever believes the length waits or allocates.
     let mut announced = framed(&vec![0; MAX_FRAME_BYTES + 1]);
@@ -134,7 +133,6 @@ async fn an_oversize_frame_is_not_read_and_is_scored() {
         let _ = raw.answer().await;
     }
     eventually("a habit ends in a ban", || async { scene.victim.score(&raw.peer).await.is_none().then_some(()) }).await;
-    assert_eq!(scene.victim.peer(), victim);
     scene.goes_on().await;
     scene.stop().await;
 }

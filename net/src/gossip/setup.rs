@@ -83,8 +83,9 @@ mod tests {
 
     use super::*;
 
-    /// Several heartbeats.
-    const A_WHILE: Duration = Duration::from_secs(4);
+    const PATIENCE: Duration = Duration::from_secs(60);
+    /// The first heartbeat comes after five seconds, and then one every second.
+    const HEARTBEATS: Duration = Duration::from_secs(9);
 
     fn node(topic: &IdentTopic) -> Swarm<Behaviour> {
         let keypair = Keypair::generate_ed25519();
@@ -94,7 +95,7 @@ mod tests {
             .unwrap()
             .with_behaviour(|keypair| behaviour(keypair, ConnectionLimits::default()).unwrap())
             .unwrap()
-            .with_swarm_config(|config| config.with_idle_connection_timeout(A_WHILE * 4))
+            .with_swarm_config(|config| config.with_idle_connection_timeout(2 * PATIENCE))
             .build();
         swarm.behaviour_mut().subscribe(topic).unwrap();
         swarm
@@ -122,6 +123,17 @@ mod tests {
             caller.dial(address.clone()).unwrap();
             callers.push(caller);
         }
+        let all = async {
+            while hub.behaviour().mesh_peers(&topic.hash()).count() < CALLERS {
+                tokio::select! {
+                    _ = hub.select_next_some() => {}
+                    _ = callers.select_next_some() => {}
+                    // Who is taken is not an event.
+                    () = tokio::time::sleep(Duration::from_millis(50)) => {}
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, all).await.expect("all are taken");
         let run = async {
             loop {
                 tokio::select! {
@@ -130,7 +142,7 @@ mod tests {
                 }
             }
         };
-        assert!(tokio::time::timeout(A_WHILE, run).await.is_err());
+        assert!(tokio::time::timeout(HEARTBEATS, run).await.is_err());
         assert_eq!(hub.behaviour().mesh_peers(&topic.hash()).count(), CALLERS);
     }
 }

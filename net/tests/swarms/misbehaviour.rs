@@ -34,7 +34,7 @@ async fn garbage_is_refused_by_name_and_scored_and_a_habit_of_it_is_blocked() {
         assert_eq!(raw.answer().await.unwrap(), refusal(Refusal::Malformed), "strike {strike}");
         assert_eq!(bad_peer(&mut node).await, (raw.peer, "malformed request"));
         let points = node.wait_points(raw.peer, 1.0).await;
-        assert!((points - 30.0 * f64::from(strike)).abs() < 1.0, "{points} after strike {strike}");
+        assert!((points - 30.0 * f64::from(strike)).abs() < 3.0, "{points} after strike {strike}");
     }
     raw.send(&node, Bytes::All(framed(b"garbage"))).await;
     node.wait_gone(raw.peer).await;
@@ -91,7 +91,7 @@ async fn a_malformed_answer_is_a_failure_and_scored() {
 
 #[tokio::test]
 async fn a_responder_that_stalls_within_a_page_is_given_up() {
-    let mut node = Node::start(Config { request_timeout: Duration::from_millis(500), ..quiet() }).await;
+    let mut node = Node::start(Config { request_timeout: Duration::from_secs(6), ..quiet() }).await;
     let half = [vec![0x80, 0x80, 0x40], vec![7; 500_000]].concat();
     let raw = Raw::start(Bytes::Then(half)).await;
     node.command(Command::Dial { peer: Some(raw.peer), addresses: vec![raw.address.clone()] });

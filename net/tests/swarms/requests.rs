@@ -123,7 +123,7 @@ async fn a_response_that_does_not_fit_becomes_a_refusal() {
 
 #[tokio::test]
 async fn a_request_that_nobody_answers_times_out_on_both_sides() {
-    let impatient = || Config { request_timeout: Duration::from_millis(500), ..quiet() };
+    let impatient = || Config { request_timeout: Duration::from_secs(3), ..quiet() };
     let (mut a, mut b) = (Node::start(impatient()).await, Node::start(impatient()).await);
     connect(&mut a, &mut b).await;
     a.command(Command::Send { peer: b.peer, id: RequestId(1), request: proofs() });

@@ -207,11 +207,11 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_has_spoken_may_be_silent() {
-        let handshake = Duration::from_millis(100);
+        let handshake = Duration::from_secs(1);
         let (address, _stopping) = serving(Bounds { connections: 1, handshake }).await;
         let mut client = client(address).await;
         check(&mut client).await.unwrap();
-        tokio::time::sleep(3 * handshake).await;
+        tokio::time::sleep(2 * handshake).await;
         // One connection is all there is: had it been closed, the next could still be opened, so another one tells.
         assert!(check(&mut self::client(address).await).await.is_err(), "the first is still there");
         check(&mut client).await.unwrap();

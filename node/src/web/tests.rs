@@ -305,8 +305,8 @@ async fn who_says_nothing_is_not_waited_for() {
 
 #[tokio::test]
 async fn whoever_has_begun_may_be_idle_and_is_pinged() {
-    let short = Duration::from_millis(50);
-    let patience = Patience { first: short, ping: short, ..Patience::default() };
+    let (first, ping) = (Duration::from_secs(1), Duration::from_millis(300));
+    let patience = Patience { first, ping, ..Patience::default() };
     let scene = scene(|server| server.patience = patience).await;
     let mut socket = scene.call("Echo").await;
     binary(&mut socket, b"\x00abc").await;

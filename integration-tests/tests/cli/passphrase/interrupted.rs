@@ -13,6 +13,8 @@ use super::{VARIABLE, copy};
 
 /// Kills of each kind, at least.
 const KILLS: u32 = 3;
+/// So often it may be done before it is killed, where the machine is busy and it is quick.
+const MISSES: u32 = 20;
 
 /// Runs a command, and kills it so long after `begun` first holds. Whether it was killed before it was done.
 fn killed(repo: &Repo, args: &[&str], begun: impl Fn() -> bool, after: Duration) -> bool {
@@ -54,20 +56,24 @@ fn is_whole(path: &Path, phrase: &str) {
 fn at_every_moment(whole: &Repo, args: &[&str], phrase: &str) {
     let layout = |path: &Path| std::fs::read_to_string(path.join("version")).unwrap_or_default();
     let key = |path: &Path| std::fs::read(path.join("repo.key")).ok();
-    let mut kills = 0;
-    for moment in 0.. {
-        let path = whole.path().with_file_name(format!("{}-{moment}", args[2]));
+    let (mut kills, mut misses) = (0, 0);
+    for attempt in 0u64.. {
+        let path = whole.path().with_file_name(format!("{}-{attempt}", args[2]));
         copy(whole.path(), &path);
         let repo = Repo::existing(&path).with_variable(VARIABLE, "right");
         let before = (layout(&path), key(&path));
         // From the first file that it has changed.
         let begun = || (layout(&path), key(&path)) != before;
         // Close together at first, where it is quick, and further apart where it takes its time.
-        if !killed(&repo, args, begun, Duration::from_millis(moment * moment)) {
+        let moment = Duration::from_millis(u64::from(kills) * u64::from(kills));
+        if killed(&repo, args, begun, moment) {
+            kills += 1;
+            is_whole(&path, phrase);
+        } else if kills >= KILLS || misses >= MISSES {
             break;
+        } else {
+            misses += 1;
         }
-        kills += 1;
-        is_whole(&path, phrase);
     }
     // Where one is so quick that it is never killed there is nothing to see.
     assert!(kills >= KILLS, "only {kills} kills");

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     id::{LogId, ThreadId, TopicId},
     seal::{self, Layer, Place},
-    wire::{Contents, Envelope, Gossip, Head, Request, Response},
+    wire::{Contents, Envelope, Gossip, Head, Request, Response, limits::MAX_EDGES},
 };
 
 /// What a log comes to on one node: what counts, the fork, and the inert records.
@@ -212,8 +212,11 @@ impl Simulation {
                 self.check_envelope(by, &thread, envelope);
             }
             Response::Edges(opened) => {
-                let listed = opened.iter().filter(|opened| matches!(&opened.contents, Contents::Edges(_)));
-                assert!(listed.count() <= opened.len());
+                let listed = opened.iter().map(|opened| match &opened.contents {
+                    Contents::Edges(edges) => edges.len(),
+                    Contents::Children(_) => 0,
+                });
+                assert!(listed.sum::<usize>() <= MAX_EDGES, "more edges than one message takes");
             }
             Response::Proofs(_)
             | Response::Records { envelope: None, .. }

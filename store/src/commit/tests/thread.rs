@@ -152,14 +152,18 @@ fn a_removal_that_was_interrupted_is_finished_in_the_background() {
     let mut batch = 3;
     let (committer, events) = spawn(&store, Options::default());
     let left = || store.statistics().unwrap().kv.spaces[crate::kv::Space::Records as usize].keys;
-    while left() > 0 {
+    loop {
         committer
             .handle()
             .submit(Commit { batch: BatchId(batch), durability: Durability::Sync, writes: Vec::new() })
             .unwrap();
         events.recv().unwrap();
         batch += 1;
+        if left() == 0 {
+            break;
+        }
     }
+    assert_eq!(store.log_state(&author.thread, &author.log).unwrap(), None);
 }
 
 /// What became of each commit, and on whose thread that was told.

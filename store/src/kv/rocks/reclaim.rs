@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn closing_the_store_does_not_wait_for_a_rewrite() {
+    fn closing_the_store_during_a_rewrite_loses_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let kv = Rocks::open(directory.path(), &Options::default()).unwrap();
         with_deleted(&kv, 4);
