@@ -8,7 +8,7 @@ import crypto from '@textile/crypto'
 import threads from '@textile/threads-client'
 
 import { Daemon } from '../support/daemon.js'
-import { adam, until } from '../support/people.js'
+import { adam, listening, until } from '../support/people.js'
 
 const { Client } = threads
 
@@ -139,7 +139,7 @@ test('rules that never end, take all memory or are no code cost the caller an er
     ['depth', 'function f() { return f() + 1 } return f()', /app denied net record body: /],
     ['throws', 'throw new Error("no")', /app denied net record body: .*no/],
     ['nothing', 'return undefined', /app denied net record body$/],
-    ['clock', 'return typeof Date === "undefined" || new Date().getTime() === new Date().getTime() && Math.random() === Math.random()', null],
+    ['clock', 'return new Date().getTime() > 0', /there is no clock/],
     ['apostrophe', 'return event.patch.json_patch.text === "it\'s \\\\ fine"', null],
   ]) {
     await ann.client.newCollection(thread, { name, writeValidator: `{${body}}` })
