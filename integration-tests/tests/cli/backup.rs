@@ -215,6 +215,9 @@ fn nothing_is_overwritten_and_nothing_damaged_is_put_back() {
     let good = repo.path().with_file_name("good");
     assert_eq!(backup(&good).code, Some(0));
     assert_eq!(reason(&backup(&good), 6), "not-empty");
+    let to_around = ["repo", "restore", good.to_str().unwrap(), "--repo", around.to_str().unwrap(), "--json"];
+    assert_eq!(reason(&repo.run(to_around), 2), "unclear-path");
+    assert_eq!(std::fs::read_dir(&full).unwrap().count(), 1);
     assert_eq!(daemon.stop().code(), Some(0));
 
     let place = Place::beside(repo, "new");
