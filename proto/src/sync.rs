@@ -47,5 +47,5 @@ pub use follow::Following;
 pub use input::{Append, Failure, Found, Input, Now};
 pub use log::Writer;
 pub use state::{Fork, Head, LogState, ThreadState};
-pub use status::{LogStatus, PeerStatus, ThreadStatus, Trouble};
+pub use status::{LogStatus, Missing, PeerStatus, ThreadStatus, Trouble};
 pub use verify::{Job, Ticket, Verified};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use spool_proto::sync::{
-    Durability,
+    Durability, Missing,
     limits::MAX_AHEAD_BYTES,
     sim::{LinkSettings, Malice, NodeId, Part, SharedThread, Simulation},
 };
@@ -51,6 +51,30 @@ fn a_late_joiner_pulls_the_whole_log_from_a_follower_after_the_writer_is_gone() 
     simulation.connect(reader, followers[0]);
     assert!(simulation.run_until(SECOND * 10, |simulation| simulation.counter(reader, &thread.id, &log) == 5_000));
     assert!(simulation.trace.penalties.is_empty(), "{:?}", simulation.trace.penalties);
+}
+
+#[test]
+fn what_is_missing_is_known_until_it_has_come() {
+    let (mut simulation, writer, followers, thread) = replicated(3, 1, 10, 100);
+    let follower = followers[0];
+    simulation.partition(&[vec![writer], vec![follower]]);
+    append_many(&mut simulation, writer, &thread, 2_000, 100);
+    simulation.run_for(SECOND);
+    let missing = |simulation: &mut Simulation| simulation.engine(follower).expect("it runs").missing();
+    assert_eq!(missing(&mut simulation), Missing::default(), "nobody has told it");
+    simulation.heal();
+    let mut most = Missing::default();
+    for _ in 0..2_000 {
+        simulation.run_for(Duration::from_millis(5));
+        let now = missing(&mut simulation);
+        if now.records > most.records {
+            most = now;
+        }
+    }
+    assert_eq!(most, Missing { threads: 1, records: 2_000 });
+    assert!(simulation.settle(SECOND * 60), "{:?}", simulation.all_differences());
+    assert_eq!(missing(&mut simulation), Missing::default());
+    assert_eq!(simulation.engine(writer).expect("it runs").missing(), Missing::default());
 }
 
 #[test]

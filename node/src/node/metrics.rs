@@ -10,13 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use spool_proto::sync::Misbehaviour;
+use spool_proto::sync::{Misbehaviour, Missing};
 use spool_store::{kv, store::Totals};
 use tonic::Code;
 
 use super::{
     Node,
-    limits::{BODY_BYTES, TOTALS_AGE},
+    limits::{BODY_BYTES, LOOP_PATIENCE, TOTALS_AGE},
     threads::storage,
 };
 use crate::{
@@ -113,6 +113,10 @@ impl Node {
         };
         let mut families = self.of_program();
         families.extend(self.of_threads(&totals));
+        // A loop that does not answer has not read its queue for seconds: the other figures say more of that than none at all.
+        if let Ok(missing) = tokio::time::timeout(LOOP_PATIENCE, self.inspect(|engine| engine.missing())).await {
+            families.extend(of_missing(missing?));
+        }
         families.extend(following);
         families.extend(self.of_queues(&network));
         families.extend(self.of_network(&network));
@@ -247,6 +251,14 @@ impl Node {
             Family::gauge("spool_announced_keys", "Keys announced in the hash table.", network.provided as f64),
         ]
     }
+}
+
+fn of_missing(missing: Missing) -> [Family; 2] {
+    let (threads, records) = (missing.threads as f64, missing.records as f64);
+    [
+        Family::gauge("spool_threads_behind", "Threads of which peers are known to have more than is here.", threads),
+        Family::gauge("spool_missing_records", "Records that they are known to have and that are not here.", records),
+    ]
 }
 
 fn of_store(sizes: &kv::Statistics) -> [Family; 3] {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use futures::{StreamExt as _, stream::BoxStream};
 use spool_proto::{
     PeerId, ThreadId,
-    sync::{Outcome, ThreadStatus},
+    sync::{LogStatus, Outcome, ThreadStatus},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -149,16 +149,8 @@ impl Run {
     }
 
     async fn standing(&self) -> Result<Standing, Error> {
-        let missing = self
-            .statuses()
-            .await?
-            .iter()
-            .flat_map(|status| status.logs.iter().flatten())
-            .map(|log| {
-                let here = log.head.map_or(0, |head| head.counter);
-                if log.fork.is_some() { 0 } else { log.target.saturating_sub(here) }
-            })
-            .sum();
+        let missing =
+            self.statuses().await?.iter().flat_map(|status| status.logs.iter().flatten()).map(LogStatus::missing).sum();
         let (node, threads) = (self.node.clone(), self.threads.clone());
         let sizes = self.node.blocking(move || {
             let mut sizes = Standing { missing, ..Standing::default() };

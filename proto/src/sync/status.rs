@@ -53,6 +53,23 @@ pub struct LogStatus {
     pub pulled_from: Vec<PeerId>,
 }
 
+impl LogStatus {
+    /// Records that connected peers are known to have and that are not here. None of a forked log: its end is another one for each.
+    pub fn missing(&self) -> u64 {
+        let here = self.head.map_or(0, |head| head.counter);
+        if self.fork.is_some() { 0 } else { self.target.saturating_sub(here) }
+    }
+}
+
+/// What is missing here of all threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Missing {
+    /// Threads of which something is.
+    pub threads: u64,
+    /// Records that connected peers are known to have and that are not here.
+    pub records: u64,
+}
+
 /// A peer that shares a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerStatus {
@@ -118,6 +135,18 @@ impl Engine {
     /// The state of a thread; `None` if it is not here.
     pub fn status(&mut self, thread: &ThreadId) -> Option<ThreadStatus> {
         self.world_mut().status(thread)
+    }
+
+    /// What is known to be missing here. Looks at every log that is in memory; of others nothing is under way.
+    pub fn missing(&self) -> Missing {
+        let mut missing = Missing::default();
+        for thread in self.world().threads.values() {
+            let Memory::Hot(hot) = &thread.memory else { continue };
+            let records: u64 = hot.logs.iter().map(|log| log_status(log).missing()).sum();
+            missing.threads += u64::from(records > 0);
+            missing.records += records;
+        }
+        missing
     }
 
     /// All threads.
